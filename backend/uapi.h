@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+
+#include <liburing.h>
+
+/// Constants of io_uring's ABI that are newer than liburing 2.3's header, which is the oldest that Assay builds with.
+/// They have names of our own because a newer header defines the kernel's; the values are the kernel's
+/// (include/uapi/linux/io_uring.h). All others are used under the kernel's names.
+namespace assay::uapi {
+
+// Opcodes (io_uring_sqe::opcode).
+inline constexpr std::uint8_t kOpReadMultishot = 49;
+inline constexpr std::uint8_t kOpWaitid = 50;
+inline constexpr std::uint8_t kOpFutexWait = 51;
+inline constexpr std::uint8_t kOpFutexWake = 52;
+inline constexpr std::uint8_t kOpFutexWaitv = 53;
+inline constexpr std::uint8_t kOpFixedFdInstall = 54;
+inline constexpr std::uint8_t kOpFtruncate = 55;
+inline constexpr std::uint8_t kOpBind = 56;
+inline constexpr std::uint8_t kOpListen = 57;
+inline constexpr std::uint8_t kOpRecvZc = 58;
+inline constexpr std::uint8_t kOpEpollWait = 59;
+inline constexpr std::uint8_t kOpReadvFixed = 60;
+inline constexpr std::uint8_t kOpWritevFixed = 61;
+inline constexpr std::uint8_t kOpPipe = 62;
+inline constexpr std::uint8_t kOpNop128 = 63;
+inline constexpr std::uint8_t kOpUringCmd128 = 64;
+
+// io_uring_setup(2) flags.
+inline constexpr std::uint32_t kSetupNoMmap = 1u << 14;
+inline constexpr std::uint32_t kSetupRegisteredFdOnly = 1u << 15;
+inline constexpr std::uint32_t kSetupNoSqarray = 1u << 16;
+inline constexpr std::uint32_t kSetupHybridIopoll = 1u << 17;
+inline constexpr std::uint32_t kSetupCqeMixed = 1u << 18;
+inline constexpr std::uint32_t kSetupSqeMixed = 1u << 19;
+inline constexpr std::uint32_t kSetupSqRewind = 1u << 20;
+
+// io_uring_params::features.
+inline constexpr std::uint32_t kFeatRegRegRing = 1u << 13;
+inline constexpr std::uint32_t kFeatRecvsendBundle = 1u << 14;
+inline constexpr std::uint32_t kFeatMinTimeout = 1u << 15;
+inline constexpr std::uint32_t kFeatRwAttr = 1u << 16;
+inline constexpr std::uint32_t kFeatNoIowait = 1u << 17;
+
+// io_uring_enter(2) flags.
+inline constexpr std::uint32_t kEnterAbsTimer = 1u << 5;
+inline constexpr std::uint32_t kEnterExtArgReg = 1u << 6;
+inline constexpr std::uint32_t kEnterNoIowait = 1u << 7;
+
+// io_uring_register(2) opcodes, and the flag that lets the ring be named by its registered index (6.3).
+inline constexpr std::uint32_t kRegisterPbufStatus = 26;
+inline constexpr std::uint32_t kRegisterNapi = 27;
+inline constexpr std::uint32_t kUnregisterNapi = 28;
+inline constexpr std::uint32_t kRegisterClock = 29;
+inline constexpr std::uint32_t kRegisterCloneBuffers = 30;
+inline constexpr std::uint32_t kRegisterSendMsgRing = 31;
+inline constexpr std::uint32_t kRegisterZcrxIfq = 32;
+inline constexpr std::uint32_t kRegisterResizeRings = 33;
+inline constexpr std::uint32_t kRegisterMemRegion = 34;
+inline constexpr std::uint32_t kRegisterQuery = 35;
+inline constexpr std::uint32_t kRegisterZcrxCtrl = 36;
+inline constexpr std::uint32_t kRegisterBpfFilter = 37;
+inline constexpr std::uint32_t kRegisterUseRegisteredRing = 1u << 31;
+
+// Per-operation flags.
+inline constexpr std::uint32_t kTimeoutMultishot = 1u << 6;
+inline constexpr std::uint32_t kTimeoutImmediateArg = 1u << 7;
+inline constexpr std::uint32_t kAsyncCancelUserdata = 1u << 4;
+inline constexpr std::uint32_t kAsyncCancelOp = 1u << 5;
+inline constexpr std::uint32_t kNopInjectResult = 1u << 0;
+
+// io_uring_cqe::flags.
+inline constexpr std::uint32_t kCqeFBufMore = 1u << 4;
+inline constexpr std::uint32_t kCqeFSkip = 1u << 5;
+inline constexpr std::uint32_t kCqeF32 = 1u << 15;
+
+/// What Ring gives its own TIMEOUT requests as user_data; liburing reserves the same value for the same purpose
+/// (LIBURING_UDATA_TIMEOUT). A user's request must not carry it.
+inline constexpr std::uint64_t kUserDataTimeout = ~std::uint64_t{0};
+
+}  // namespace assay::uapi

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "assay/backend/result.h"
+#include "assay/backend/uapi_names.h"
+
+namespace assay {
+
+/// Behaviours that changed between kernels without a feature bit of their own. Each has a row in `switch_table`, which
+/// names it, says what it means and since when, and how a probe finds it out.
+struct Semantics {
+  /// A CQE for which the full CQ has no room is lost and counted in cq.koverflow (before 5.5), rather than kept.
+  bool overflow_drops = false;
+  /// enter(to_submit > 0) answers -EBUSY while the overflow backlog cannot be flushed (5.5 to 5.13).
+  bool submit_ebusy_on_overflow = false;
+  /// enter(GETEVENTS) answers -EBUSY when the overflow backlog cannot be flushed to the CQ in full.
+  bool wait_ebusy_on_overflow = false;
+  /// After a completion was dropped, the next enter that would wait answers -EBADR, once (5.19).
+  bool ebadr_after_drop = false;
+  /// A multishot request ends, without IORING_CQE_F_MORE, rather than post into a full CQ.
+  bool multishot_ends_on_overflow = false;
+  /// The file of a linked SQE is looked up when it runs (5.18) rather than when it is submitted.
+  bool linked_file_at_execution = false;
+  /// A batch stops after an SQE that is refused at submission, unless IORING_SETUP_SUBMIT_ALL is set.
+  bool batch_stops_at_bad_sqe = false;
+  /// enter under SQPOLL may answer -EOWNERDEAD although the work was handed over (before 5.14).
+  bool sqpoll_eownerdead = false;
+  /// SQPOLL works on registered files only (before 5.11).
+  bool sqpoll_needs_fixed_files = false;
+  /// Ring memory counts against RLIMIT_MEMLOCK (before 5.12).
+  bool ring_memlock = false;
+};
+
+/// How a profile came to be.
+enum class ProfileOrigin {
+  /// From the history of the kernel's sources; such a kernel was not asked.
+  kDocumented,
+  /// By `assay probe` on the kernel itself.
+  kRecorded,
+};
+
+/// What one kernel offers and how it behaves: all that a SimKernel needs to act as that kernel.
+struct Profile {
+  /// "linux-6.12.0" (documented), "linux-6.12" (recorded), "linux-running" (recorded just now, on this machine).
+  std::string name;
+  ProfileOrigin origin = ProfileOrigin::kDocumented;
+  /// `uname -r` of the recorded kernel; empty for a documented one.
+  std::string release;
+  KernelVersion version;
+  /// IORING_FEAT_*, IORING_SETUP_*, IORING_ENTER_* that this kernel knows.
+  std::uint32_t features = 0;
+  std::uint32_t setup_flags = 0;
+  std::uint32_t enter_flags = 0;
+  /// IORING_OP_* and IORING_REGISTER_* by value.
+  std::bitset<256> opcodes;
+  std::bitset<256> register_ops;
+  Semantics semantics;
+  /// Names of the switches whose value was not tried but taken from the version.
+  std::vector<std::string> assumed;
+};
+
+/// One named switch of Semantics.
+struct Switch {
+  std::string_view name;
+  std::string_view meaning;
+  /// The upstream releases in which it is on: from `since` until before `until`; {0, 0} in `until` is "to this day".
+  KernelVersion since;
+  KernelVersion until;
+  bool Semantics::*member;
+};
+
+/// All switches, in the order in which tables show them.
+const std::vector<Switch>& switch_table();
+
+/// What upstream's release `version` offers, by the tables of uapi_names.h and `switch_table`.
+Profile documented_profile(std::string name, KernelVersion version);
+
+/// Names of the profiles that can be opened: documented ones, recorded ones, and "linux-running".
+std::vector<std::string> profile_names();
+
+/// The profile of that name, or the one in the JSON file if the name has a '/' or ends in ".json". "linux-running" probes
+/// the running kernel, once a process. EINVAL with a line that lists what there is; for "linux-running" whatever
+/// io_uring_setup said.
+Result<Profile> find_profile(std::string_view name);
+
+/// JSON in the schema that `assay probe --json` and `assay profiles show NAME --json` print; the two are inverse.
+std::string profile_to_json(const Profile& profile);
+Result<Profile> profile_from_json(std::string_view json);
+
+/// Gives (`on`) or takes a bit by name: an opcode, feature, setup or enter flag, register opcode or switch. The name is
+/// the kernel's without IORING_OP_, IORING_FEAT_ … where that is unique, else with its class: "FEAT_EXT_ARG" and
+/// "ENTER_EXT_ARG", "OP_FILES_UPDATE" and "REGISTER_FILES_UPDATE". EINVAL names what is unknown or ambiguous.
+Result<void> set_profile_bit(Profile& profile, std::string_view bit, bool on);
+
+}  // namespace assay
