@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ctime>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <string>
 
 struct io_uring_params;

@@ -39,9 +39,7 @@ class CKernel final : public Kernel {
  public:
   explicit CKernel(const assay_kernel& table) : table_(&table) {}
 
-  int setup(unsigned entries, io_uring_params* params) override {
-    return table_->setup(table_->self, entries, params);
-  }
+  int setup(unsigned entries, io_uring_params* params) override { return table_->setup(table_->self, entries, params); }
   int enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
             std::size_t arg_bytes) override {
     return table_->enter(table_->self, ring_fd, to_submit, min_complete, flags, arg, arg_bytes);

@@ -1,10 +1,10 @@
 #include "assay/backend/linux_kernel.h"
 
-#include <cerrno>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace assay {
 namespace {

@@ -42,8 +42,8 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = Error;
 
-  Result(T value) : value_(std::move(value)) {}           // NOLINT(google-explicit-constructor): as std::expected
-  Result(Error error) : error_(std::move(error)) {}       // NOLINT(google-explicit-constructor): `return error;`
+  Result(T value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor): as std::expected
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return error;`
 
   bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }

@@ -83,8 +83,8 @@ class Ring {
   /// reported: the count is returned early, and fewer completions than asked for may be there.
   int submit_and_wait(unsigned wait_nr) noexcept;
   /// The same for at most `timeout` from now; `sigmask`, if any, is in force meanwhile. -ETIME when the time ran out
-  /// and nothing was submitted. Where the kernel lacks IORING_FEAT_EXT_ARG (before 5.11) this costs one SQE, and
-  /// before 5.4 a ppoll.
+  /// and nothing was submitted. Where the kernel lacks IORING_FEAT_EXT_ARG (before 5.11) this costs one SQE. Before 5.4
+  /// it costs a ppoll, ends at the first completion whatever `wait_nr` is, and a `sigmask` is refused with -EINVAL.
   int submit_and_wait(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask = nullptr) noexcept;
   /// Runs deferred task work and flushes the overflow backlog, without waiting: enter(GETEVENTS).
   int get_events() noexcept;
@@ -94,9 +94,7 @@ class Ring {
   // Completion.
 
   /// CQEs that can be read without a call. The CQEs of the Ring's own timeouts are counted too.
-  unsigned cq_ready() const noexcept {
-    return io_uring_smp_load_acquire(ring_.cq.ktail) - *ring_.cq.khead;
-  }
+  unsigned cq_ready() const noexcept { return io_uring_smp_load_acquire(ring_.cq.ktail) - *ring_.cq.khead; }
   /// The first CQE, or null. Passes over the Ring's own timeouts. Makes no call.
   io_uring_cqe* peek_cqe() noexcept;
   /// Stores the first CQEs, at most `cqes.size()`, and returns how many. Pass that number to cq_advance. The Ring's own
@@ -104,10 +102,12 @@ class Ring {
   unsigned peek_cqes(std::span<io_uring_cqe*> cqes) noexcept;
   /// Gives CQEs back to the kernel; they must not be read any more.
   void cq_advance(unsigned count) noexcept { io_uring_cq_advance(&ring_, count); }
-  void cqe_seen(const io_uring_cqe* /*cqe*/) noexcept { cq_advance(1); }
+  /// Gives one CQE back, which takes two entries if it is one of the large ones of IORING_SETUP_CQE_MIXED (6.18).
+  void cqe_seen(const io_uring_cqe* cqe) noexcept { cq_advance((cqe->flags & uapi::kCqeF32) != 0 ? 2 : 1); }
   /// Waits, submitting nothing, until a CQE is there, and stores it. 0, or a negative errno and null.
   int wait_cqe(io_uring_cqe** cqe) noexcept;
-  /// The same with a limit: -ETIME when `timeout` ran out first.
+  /// The same with a limit: -ETIME when `timeout` ran out first. Before 5.11 SQEs that are ready go along, since the
+  /// limit is itself a request.
   int wait_cqe(io_uring_cqe** cqe, std::chrono::nanoseconds timeout, const sigset_t* sigmask = nullptr) noexcept;
   /// True when the kernel holds completions that it can only post during enter: an overflow backlog, or task work.
   bool cq_needs_enter() const noexcept;
@@ -146,6 +146,8 @@ class Ring {
   Result<void> allocate_rings(unsigned sq_entries, io_uring_params& params);
   void fill(const io_uring_params& params);
   int enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg, std::size_t arg_bytes) noexcept;
+  int enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
+                const sigset_t* sigmask) noexcept;
   bool sq_needs_enter(unsigned submitted, unsigned* flags) noexcept;
   int submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept;
   int submit_and_wait_by_poll(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept;

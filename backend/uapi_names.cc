@@ -77,61 +77,38 @@ constexpr NamedValue kOpcodes[] = {
 
 // io_uring_params::features
 constexpr NamedValue kFeatures[] = {
-    {"IORING_FEAT_SINGLE_MMAP", 1u << 0, {5, 4}},
-    {"IORING_FEAT_NODROP", 1u << 1, {5, 5}},
-    {"IORING_FEAT_SUBMIT_STABLE", 1u << 2, {5, 5}},
-    {"IORING_FEAT_RW_CUR_POS", 1u << 3, {5, 6}},
-    {"IORING_FEAT_CUR_PERSONALITY", 1u << 4, {5, 6}},
-    {"IORING_FEAT_FAST_POLL", 1u << 5, {5, 7}},
-    {"IORING_FEAT_POLL_32BITS", 1u << 6, {5, 9}},
-    {"IORING_FEAT_SQPOLL_NONFIXED", 1u << 7, {5, 11}},
-    {"IORING_FEAT_EXT_ARG", 1u << 8, {5, 11}},
-    {"IORING_FEAT_NATIVE_WORKERS", 1u << 9, {5, 12}},
-    {"IORING_FEAT_RSRC_TAGS", 1u << 10, {5, 13}},
-    {"IORING_FEAT_CQE_SKIP", 1u << 11, {5, 17}},
-    {"IORING_FEAT_LINKED_FILE", 1u << 12, {5, 18}},
-    {"IORING_FEAT_REG_REG_RING", 1u << 13, {6, 3}},
-    {"IORING_FEAT_RECVSEND_BUNDLE", 1u << 14, {6, 10}},
-    {"IORING_FEAT_MIN_TIMEOUT", 1u << 15, {6, 12}},
-    {"IORING_FEAT_RW_ATTR", 1u << 16, {6, 14}},
-    {"IORING_FEAT_NO_IOWAIT", 1u << 17, {6, 15}},
+    {"IORING_FEAT_SINGLE_MMAP", 1u << 0, {5, 4}},       {"IORING_FEAT_NODROP", 1u << 1, {5, 5}},
+    {"IORING_FEAT_SUBMIT_STABLE", 1u << 2, {5, 5}},     {"IORING_FEAT_RW_CUR_POS", 1u << 3, {5, 6}},
+    {"IORING_FEAT_CUR_PERSONALITY", 1u << 4, {5, 6}},   {"IORING_FEAT_FAST_POLL", 1u << 5, {5, 7}},
+    {"IORING_FEAT_POLL_32BITS", 1u << 6, {5, 9}},       {"IORING_FEAT_SQPOLL_NONFIXED", 1u << 7, {5, 11}},
+    {"IORING_FEAT_EXT_ARG", 1u << 8, {5, 11}},          {"IORING_FEAT_NATIVE_WORKERS", 1u << 9, {5, 12}},
+    {"IORING_FEAT_RSRC_TAGS", 1u << 10, {5, 13}},       {"IORING_FEAT_CQE_SKIP", 1u << 11, {5, 17}},
+    {"IORING_FEAT_LINKED_FILE", 1u << 12, {5, 18}},     {"IORING_FEAT_REG_REG_RING", 1u << 13, {6, 3}},
+    {"IORING_FEAT_RECVSEND_BUNDLE", 1u << 14, {6, 10}}, {"IORING_FEAT_MIN_TIMEOUT", 1u << 15, {6, 12}},
+    {"IORING_FEAT_RW_ATTR", 1u << 16, {6, 14}},         {"IORING_FEAT_NO_IOWAIT", 1u << 17, {6, 15}},
 };
 
 // io_uring_params::flags
 constexpr NamedValue kSetupFlags[] = {
-    {"IORING_SETUP_IOPOLL", 1u << 0, {5, 1}},
-    {"IORING_SETUP_SQPOLL", 1u << 1, {5, 1}},
-    {"IORING_SETUP_SQ_AFF", 1u << 2, {5, 1}},
-    {"IORING_SETUP_CQSIZE", 1u << 3, {5, 5}},
-    {"IORING_SETUP_CLAMP", 1u << 4, {5, 6}},
-    {"IORING_SETUP_ATTACH_WQ", 1u << 5, {5, 6}},
-    {"IORING_SETUP_R_DISABLED", 1u << 6, {5, 10}},
-    {"IORING_SETUP_SUBMIT_ALL", 1u << 7, {5, 18}},
-    {"IORING_SETUP_COOP_TASKRUN", 1u << 8, {5, 19}},
-    {"IORING_SETUP_TASKRUN_FLAG", 1u << 9, {5, 19}},
-    {"IORING_SETUP_SQE128", 1u << 10, {5, 19}},
-    {"IORING_SETUP_CQE32", 1u << 11, {5, 19}},
-    {"IORING_SETUP_SINGLE_ISSUER", 1u << 12, {6, 0}},
-    {"IORING_SETUP_DEFER_TASKRUN", 1u << 13, {6, 1}},
-    {"IORING_SETUP_NO_MMAP", 1u << 14, {6, 5}},
-    {"IORING_SETUP_REGISTERED_FD_ONLY", 1u << 15, {6, 5}},
-    {"IORING_SETUP_NO_SQARRAY", 1u << 16, {6, 6}},
-    {"IORING_SETUP_HYBRID_IOPOLL", 1u << 17, {6, 13}},
-    {"IORING_SETUP_CQE_MIXED", 1u << 18, {6, 18}},
-    {"IORING_SETUP_SQE_MIXED", 1u << 19, {6, 19}},
+    {"IORING_SETUP_IOPOLL", 1u << 0, {5, 1}},         {"IORING_SETUP_SQPOLL", 1u << 1, {5, 1}},
+    {"IORING_SETUP_SQ_AFF", 1u << 2, {5, 1}},         {"IORING_SETUP_CQSIZE", 1u << 3, {5, 5}},
+    {"IORING_SETUP_CLAMP", 1u << 4, {5, 6}},          {"IORING_SETUP_ATTACH_WQ", 1u << 5, {5, 6}},
+    {"IORING_SETUP_R_DISABLED", 1u << 6, {5, 10}},    {"IORING_SETUP_SUBMIT_ALL", 1u << 7, {5, 18}},
+    {"IORING_SETUP_COOP_TASKRUN", 1u << 8, {5, 19}},  {"IORING_SETUP_TASKRUN_FLAG", 1u << 9, {5, 19}},
+    {"IORING_SETUP_SQE128", 1u << 10, {5, 19}},       {"IORING_SETUP_CQE32", 1u << 11, {5, 19}},
+    {"IORING_SETUP_SINGLE_ISSUER", 1u << 12, {6, 0}}, {"IORING_SETUP_DEFER_TASKRUN", 1u << 13, {6, 1}},
+    {"IORING_SETUP_NO_MMAP", 1u << 14, {6, 5}},       {"IORING_SETUP_REGISTERED_FD_ONLY", 1u << 15, {6, 5}},
+    {"IORING_SETUP_NO_SQARRAY", 1u << 16, {6, 6}},    {"IORING_SETUP_HYBRID_IOPOLL", 1u << 17, {6, 13}},
+    {"IORING_SETUP_CQE_MIXED", 1u << 18, {6, 18}},    {"IORING_SETUP_SQE_MIXED", 1u << 19, {6, 19}},
     {"IORING_SETUP_SQ_REWIND", 1u << 20, {7, 0}},
 };
 
 // io_uring_enter(2) flags
 constexpr NamedValue kEnterFlags[] = {
-    {"IORING_ENTER_GETEVENTS", 1u << 0, {5, 1}},
-    {"IORING_ENTER_SQ_WAKEUP", 1u << 1, {5, 1}},
-    {"IORING_ENTER_SQ_WAIT", 1u << 2, {5, 10}},
-    {"IORING_ENTER_EXT_ARG", 1u << 3, {5, 11}},
-    {"IORING_ENTER_REGISTERED_RING", 1u << 4, {5, 18}},
-    {"IORING_ENTER_ABS_TIMER", 1u << 5, {6, 12}},
-    {"IORING_ENTER_EXT_ARG_REG", 1u << 6, {6, 13}},
-    {"IORING_ENTER_NO_IOWAIT", 1u << 7, {6, 15}},
+    {"IORING_ENTER_GETEVENTS", 1u << 0, {5, 1}},        {"IORING_ENTER_SQ_WAKEUP", 1u << 1, {5, 1}},
+    {"IORING_ENTER_SQ_WAIT", 1u << 2, {5, 10}},         {"IORING_ENTER_EXT_ARG", 1u << 3, {5, 11}},
+    {"IORING_ENTER_REGISTERED_RING", 1u << 4, {5, 18}}, {"IORING_ENTER_ABS_TIMER", 1u << 5, {6, 12}},
+    {"IORING_ENTER_EXT_ARG_REG", 1u << 6, {6, 13}},     {"IORING_ENTER_NO_IOWAIT", 1u << 7, {6, 15}},
 };
 
 // io_uring_register(2) opcodes
@@ -189,12 +166,9 @@ constexpr NamedValue kSqeFlags[] = {
 
 // io_uring_cqe::flags
 constexpr NamedValue kCqeFlags[] = {
-    {"IORING_CQE_F_BUFFER", 1u << 0, {5, 7}},
-    {"IORING_CQE_F_MORE", 1u << 1, {5, 13}},
-    {"IORING_CQE_F_SOCK_NONEMPTY", 1u << 2, {5, 19}},
-    {"IORING_CQE_F_NOTIF", 1u << 3, {6, 0}},
-    {"IORING_CQE_F_BUF_MORE", 1u << 4, {6, 12}},
-    {"IORING_CQE_F_SKIP", 1u << 5, {6, 18}},
+    {"IORING_CQE_F_BUFFER", 1u << 0, {5, 7}},         {"IORING_CQE_F_MORE", 1u << 1, {5, 13}},
+    {"IORING_CQE_F_SOCK_NONEMPTY", 1u << 2, {5, 19}}, {"IORING_CQE_F_NOTIF", 1u << 3, {6, 0}},
+    {"IORING_CQE_F_BUF_MORE", 1u << 4, {6, 12}},      {"IORING_CQE_F_SKIP", 1u << 5, {6, 18}},
     {"IORING_CQE_F_32", 1u << 15, {6, 18}},
 };
 
@@ -211,14 +185,22 @@ struct Table {
 
 Table table_of(UapiClass which) {
   switch (which) {
-    case UapiClass::kOpcode: return {"IORING_OP_", kOpcodes};
-    case UapiClass::kFeature: return {"IORING_FEAT_", kFeatures};
-    case UapiClass::kSetupFlag: return {"IORING_SETUP_", kSetupFlags};
-    case UapiClass::kEnterFlag: return {"IORING_ENTER_", kEnterFlags};
-    case UapiClass::kRegisterOp: return {"IORING_", kRegisterOps};
-    case UapiClass::kSqeFlag: return {"IOSQE_", kSqeFlags};
-    case UapiClass::kCqeFlag: return {"IORING_CQE_F_", kCqeFlags};
-    case UapiClass::kSqRingFlag: return {"IORING_SQ_", kSqRingFlags};
+    case UapiClass::kOpcode:
+      return {"IORING_OP_", kOpcodes};
+    case UapiClass::kFeature:
+      return {"IORING_FEAT_", kFeatures};
+    case UapiClass::kSetupFlag:
+      return {"IORING_SETUP_", kSetupFlags};
+    case UapiClass::kEnterFlag:
+      return {"IORING_ENTER_", kEnterFlags};
+    case UapiClass::kRegisterOp:
+      return {"IORING_", kRegisterOps};
+    case UapiClass::kSqeFlag:
+      return {"IOSQE_", kSqeFlags};
+    case UapiClass::kCqeFlag:
+      return {"IORING_CQE_F_", kCqeFlags};
+    case UapiClass::kSqRingFlag:
+      return {"IORING_SQ_", kSqRingFlags};
   }
   return {};
 }

@@ -16,9 +16,10 @@ namespace assay {
 struct Semantics {
   /// A CQE for which the full CQ has no room is lost and counted in cq.koverflow (before 5.5), rather than kept.
   bool overflow_drops = false;
-  /// enter(to_submit > 0) answers -EBUSY while the overflow backlog cannot be flushed (5.5 to 5.13).
+  /// enter(to_submit > 0) answers -EBUSY while the overflow backlog cannot be flushed in full (5.5 to 5.12).
   bool submit_ebusy_on_overflow = false;
-  /// enter(GETEVENTS) answers -EBUSY when the overflow backlog cannot be flushed to the CQ in full.
+  /// enter(GETEVENTS) answers -EBUSY, rather than wait, when the overflow backlog cannot be flushed in full (5.12 to
+  /// 6.1).
   bool wait_ebusy_on_overflow = false;
   /// After a completion was dropped, the next enter that would wait answers -EBADR, once (5.19).
   bool ebadr_after_drop = false;
@@ -28,12 +29,28 @@ struct Semantics {
   bool linked_file_at_execution = false;
   /// A batch stops after an SQE that is refused at submission, unless IORING_SETUP_SUBMIT_ALL is set.
   bool batch_stops_at_bad_sqe = false;
-  /// enter under SQPOLL may answer -EOWNERDEAD although the work was handed over (before 5.14).
+  /// enter(to_submit = 0) under SQPOLL, as a wake-up is, answers -EOWNERDEAD where 0 is meant (before 5.14).
   bool sqpoll_eownerdead = false;
   /// SQPOLL works on registered files only (before 5.11).
   bool sqpoll_needs_fixed_files = false;
   /// Ring memory counts against RLIMIT_MEMLOCK (before 5.12).
   bool ring_memlock = false;
+  /// POLL_ADD takes IORING_POLL_ADD_MULTI, and POLL_REMOVE takes IORING_POLL_UPDATE_EVENTS and _USER_DATA (5.13).
+  bool poll_multishot = false;
+  /// TIMEOUT_REMOVE takes IORING_TIMEOUT_UPDATE (5.11).
+  bool timeout_update = false;
+  /// TIMEOUT takes IORING_TIMEOUT_BOOTTIME and _REALTIME (5.15).
+  bool timeout_clocks = false;
+  /// TIMEOUT takes IORING_TIMEOUT_ETIME_SUCCESS (5.16).
+  bool timeout_etime_success = false;
+  /// TIMEOUT takes IORING_TIMEOUT_MULTISHOT (6.4).
+  bool timeout_multishot = false;
+  /// ASYNC_CANCEL takes IORING_ASYNC_CANCEL_ALL, _FD and _ANY (5.19).
+  bool cancel_matching = false;
+  /// ASYNC_CANCEL takes IORING_ASYNC_CANCEL_OP and _USERDATA (6.6).
+  bool cancel_by_op = false;
+
+  friend bool operator==(const Semantics&, const Semantics&) = default;
 };
 
 /// How a profile came to be.
@@ -52,26 +69,36 @@ struct Profile {
   /// `uname -r` of the recorded kernel; empty for a documented one.
   std::string release;
   KernelVersion version;
-  /// IORING_FEAT_*, IORING_SETUP_*, IORING_ENTER_* that this kernel knows.
+  /// IORING_FEAT_*, IORING_SETUP_*, IORING_ENTER_* and IOSQE_* that this kernel knows.
   std::uint32_t features = 0;
   std::uint32_t setup_flags = 0;
   std::uint32_t enter_flags = 0;
+  std::uint32_t sqe_flags = 0;
   /// IORING_OP_* and IORING_REGISTER_* by value.
   std::bitset<256> opcodes;
   std::bitset<256> register_ops;
   Semantics semantics;
-  /// Names of the switches whose value was not tried but taken from the version.
+  /// What was not tried but taken from the version: names of switches, and of bits as `bit_name` spells them.
   std::vector<std::string> assumed;
+
+  friend bool operator==(const Profile&, const Profile&) = default;
 };
 
 /// One named switch of Semantics.
 struct Switch {
+  /// The member's name: "overflow_drops".
   std::string_view name;
   std::string_view meaning;
   /// The upstream releases in which it is on: from `since` until before `until`; {0, 0} in `until` is "to this day".
   KernelVersion since;
   KernelVersion until;
   bool Semantics::*member;
+  /// The IORING_FEAT_* bit that tells programs of it, or 0, and whether the switch is on where that bit is set.
+  std::uint32_t feature = 0;
+  bool on_with_feature = true;
+
+  /// Whether it is on in upstream's release `version`.
+  bool on_in(KernelVersion version) const { return version >= since && (until == KernelVersion{} || version < until); }
 };
 
 /// All switches, in the order in which tables show them.
@@ -83,8 +110,8 @@ Profile documented_profile(std::string name, KernelVersion version);
 /// Names of the profiles that can be opened: documented ones, recorded ones, and "linux-running".
 std::vector<std::string> profile_names();
 
-/// The profile of that name, or the one in the JSON file if the name has a '/' or ends in ".json". "linux-running" probes
-/// the running kernel, once a process. EINVAL with a line that lists what there is; for "linux-running" whatever
+/// The profile of that name, or the one in the JSON file if the name has a '/' or ends in ".json". "linux-running"
+/// probes the running kernel, once a process. EINVAL with a line that lists what there is; for "linux-running" whatever
 /// io_uring_setup said.
 Result<Profile> find_profile(std::string_view name);
 
@@ -92,9 +119,13 @@ Result<Profile> find_profile(std::string_view name);
 std::string profile_to_json(const Profile& profile);
 Result<Profile> profile_from_json(std::string_view json);
 
-/// Gives (`on`) or takes a bit by name: an opcode, feature, setup or enter flag, register opcode or switch. The name is
-/// the kernel's without IORING_OP_, IORING_FEAT_ … where that is unique, else with its class: "FEAT_EXT_ARG" and
-/// "ENTER_EXT_ARG", "OP_FILES_UPDATE" and "REGISTER_FILES_UPDATE". EINVAL names what is unknown or ambiguous.
+/// Gives (`on`) or takes a bit by name: an opcode, feature, setup, enter or SQE flag, register opcode or switch. The
+/// name is the kernel's without IORING_OP_, IORING_FEAT_ … where that is unique, else with its class: "FEAT_EXT_ARG"
+/// and "ENTER_EXT_ARG", "OP_FILES_UPDATE" and "REGISTER_FILES_UPDATE". A switch that a feature bit announces moves with
+/// it, and the bit with the switch. EINVAL names what is unknown or ambiguous.
 Result<void> set_profile_bit(Profile& profile, std::string_view bit, bool on);
+
+/// The shortest name by which set_profile_bit finds this constant. `which` is one of the classes that a profile holds.
+std::string bit_name(UapiClass which, const NamedValue& value);
 
 }  // namespace assay

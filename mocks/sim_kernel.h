@@ -30,13 +30,13 @@ struct SimOptions {
 
 /// A second implementation of io_uring's kernel half, in process, that acts as one named kernel.
 ///
-/// Stepped: it has no thread of its own, and makes progress only inside enter, register_op, wait_readable and relax. The
-/// same seed and the same calls give the same run, byte for byte. Ring memory is laid out as Linux lays it out;
+/// Stepped: it has no thread of its own, and makes progress only inside enter, register_op, wait_readable and relax.
+/// The same seed and the same calls give the same run, byte for byte. Ring memory is laid out as Linux lays it out;
 /// requests act on real descriptors by ordinary system calls. What is not modelled is refused as a kernel without it
 /// refuses. Calls from several threads are serialised; a waiting enter lets others in.
 ///
-/// Where nothing can ever happen any more (virtual clock, no deadline, no ready file), a waiting enter returns -EDEADLK,
-/// which no Linux kernel does: the wait would have been for ever.
+/// Where nothing can ever happen any more (virtual clock, no deadline, no ready file), a waiting enter returns
+/// -EDEADLK, which no Linux kernel does: the wait would have been for ever.
 ///
 /// Known differences from Linux are listed in docs/divergences.md.
 class SimKernel final : public Kernel {

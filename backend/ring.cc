@@ -1,0 +1,529 @@
+#include "assay/backend/ring.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace assay {
+namespace {
+
+// The kernel's size of a signal set, which is not the C library's.
+constexpr std::size_t kKernelSigsetBytes = 8;
+
+// Said in io_uring::int_flags, as liburing says it, that enter_ring_fd is an index.
+constexpr std::uint8_t kIntFlagRegisteredRing = 1;
+
+__kernel_timespec to_kernel_timespec(std::chrono::nanoseconds duration) {
+  const auto nanoseconds = std::max(duration, std::chrono::nanoseconds{0}).count();
+  return {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
+}
+
+unsigned* word_at(void* base, unsigned offset) {
+  return reinterpret_cast<unsigned*>(static_cast<char*>(base) + offset);
+}
+
+std::size_t cqe_bytes(unsigned setup_flags) {
+  return (setup_flags & IORING_SETUP_CQE32) != 0 ? 2 * sizeof(io_uring_cqe) : sizeof(io_uring_cqe);
+}
+
+std::size_t sqe_bytes(unsigned setup_flags) {
+  return (setup_flags & IORING_SETUP_SQE128) != 0 ? 2 * sizeof(io_uring_sqe) : sizeof(io_uring_sqe);
+}
+
+// The last eight bytes of both offset structures carry the address of memory that the caller brings (NO_MMAP, 6.5). The
+// member's name changed with liburing's header; its place did not.
+template <typename Offsets>
+void set_user_address(Offsets& offsets, void* address) {
+  const auto value = reinterpret_cast<std::uint64_t>(address);
+  std::memcpy(reinterpret_cast<char*>(&offsets) + sizeof(offsets) - sizeof(value), &value, sizeof(value));
+}
+
+// Memory for a ring that the kernel does not allocate. Before 6.10 more than a page had to be contiguous, which only a
+// huge page is; later kernels take any memory, so plain pages are the second choice.
+void* allocate_ring_memory(std::size_t* bytes) {
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  *bytes = (*bytes + page - 1) / page * page;
+  if (*bytes > page) {
+    const std::size_t huge = (*bytes + kHugePage - 1) / kHugePage * kHugePage;
+    void* memory =
+        ::mmap(nullptr, huge, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+    if (memory != MAP_FAILED) {
+      *bytes = huge;
+      return memory;
+    }
+  }
+  void* memory = ::mmap(nullptr, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+unsigned round_up_to_power_of_two(unsigned value) {
+  unsigned power = 1;
+  while (power < value && power != 0) power <<= 1;
+  return power;
+}
+
+std::string setup_call(const RingOptions& options) {
+  return "io_uring_setup(entries=" + std::to_string(options.sq_entries) + ")";
+}
+
+}  // namespace
+
+// What a wait with a limit needs where the kernel has no IORING_FEAT_EXT_ARG. The timespec is read when the request is
+// submitted, which after a partial submission can be long after the wait that wrote it has returned; hence not on the
+// stack.
+struct Ring::WaitTimeout {
+  __kernel_timespec time{};
+};
+
+Result<Ring> Ring::create(Kernel& kernel, const RingOptions& options) {
+  io_uring_params params{};
+  params.flags = options.setup_flags;
+  if (options.cq_entries != 0) {
+    params.flags |= IORING_SETUP_CQSIZE;
+    params.cq_entries = options.cq_entries;
+  }
+  params.sq_thread_cpu = options.sq_thread_cpu;
+  params.sq_thread_idle = static_cast<unsigned>(options.sq_thread_idle.count());
+  if (options.attach_wq_fd >= 0) {
+    params.flags |= IORING_SETUP_ATTACH_WQ;
+    params.wq_fd = static_cast<unsigned>(options.attach_wq_fd);
+  }
+
+  Ring ring;
+  ring.kernel_ = &kernel;
+  ring.ring_.ring_fd = -1;
+  if ((params.flags & uapi::kSetupNoMmap) != 0) {
+    if (auto allocated = ring.allocate_rings(options.sq_entries, params); !allocated) return allocated.error();
+  }
+  const int fd = kernel.setup(options.sq_entries, &params);
+  if (fd < 0) return Error::from_errno(fd, setup_call(options));
+  ring.ring_.flags = params.flags;
+  ring.ring_.features = params.features;
+  if ((params.flags & uapi::kSetupRegisteredFdOnly) != 0) {
+    // There is no fd: setup registered the ring and answered with its index.
+    ring.ring_.enter_ring_fd = fd;
+    ring.ring_.int_flags |= kIntFlagRegisteredRing;
+    ring.ring_fd_registered_ = true;
+  } else {
+    ring.ring_.ring_fd = ring.ring_.enter_ring_fd = fd;
+  }
+  if (!ring.owns_memory_) {
+    if (auto mapped = ring.map_rings(params); !mapped) return mapped.error();
+  }
+  ring.fill(params);
+  if ((params.features & IORING_FEAT_EXT_ARG) == 0) ring.wait_timeout_ = std::make_unique<WaitTimeout>();
+  // A kernel that cannot register the ring's fd only costs a file reference a call; `ring_fd_registered` tells.
+  if (options.register_ring_fd) ring.register_ring_fd();
+  return ring;
+}
+
+Ring::Ring(Ring&& other) noexcept { *this = std::move(other); }
+
+Ring& Ring::operator=(Ring&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  kernel_ = std::exchange(other.kernel_, nullptr);
+  ring_ = std::exchange(other.ring_, {});
+  ring_fd_registered_ = std::exchange(other.ring_fd_registered_, false);
+  owns_memory_ = std::exchange(other.owns_memory_, false);
+  sqes_bytes_ = std::exchange(other.sqes_bytes_, 0);
+  wait_timeout_ = std::move(other.wait_timeout_);
+  return *this;
+}
+
+Ring::~Ring() { release(); }
+
+void Ring::release() noexcept {
+  if (kernel_ == nullptr) return;
+  const auto give_back = [this](void* address, std::size_t bytes) {
+    if (address == nullptr) return;
+    if (owns_memory_) {
+      ::munmap(address, bytes);
+    } else {
+      kernel_->unmap(address, bytes);
+    }
+  };
+  if (ring_fd_registered_) unregister_ring_fd();
+  give_back(ring_.sq.sqes, sqes_bytes_);
+  if (ring_.cq.ring_ptr != ring_.sq.ring_ptr) give_back(ring_.cq.ring_ptr, ring_.cq.ring_sz);
+  give_back(ring_.sq.ring_ptr, ring_.sq.ring_sz);
+  if (ring_.ring_fd >= 0) kernel_->close(ring_.ring_fd);
+  kernel_ = nullptr;
+}
+
+Result<void> Ring::map_rings(const io_uring_params& params) {
+  io_uring_sq& sq = ring_.sq;
+  io_uring_cq& cq = ring_.cq;
+  // Each size is stored with its address, so that whatever was mapped before a failure is given back by `release`.
+  const auto map = [&](std::uint64_t offset, std::size_t bytes, void** address, const char* what) -> Result<void> {
+    void* mapped = nullptr;
+    const int result = kernel_->map(ring_.ring_fd, offset, bytes, &mapped);
+    if (result < 0) return Error::from_errno(result, std::string("mmap of the ") + what);
+    *address = mapped;
+    return {};
+  };
+  std::size_t sq_bytes = params.sq_off.array + params.sq_entries * sizeof(unsigned);
+  std::size_t cq_bytes = params.cq_off.cqes + params.cq_entries * cqe_bytes(params.flags);
+  const bool single_mmap = (params.features & IORING_FEAT_SINGLE_MMAP) != 0;
+  if (single_mmap) sq_bytes = cq_bytes = std::max(sq_bytes, cq_bytes);
+
+  sq.ring_sz = sq_bytes;
+  if (auto mapped = map(IORING_OFF_SQ_RING, sq_bytes, &sq.ring_ptr, "SQ ring"); !mapped) return mapped;
+  cq.ring_sz = cq_bytes;
+  if (single_mmap) {
+    cq.ring_ptr = sq.ring_ptr;
+  } else if (auto mapped = map(IORING_OFF_CQ_RING, cq_bytes, &cq.ring_ptr, "CQ ring"); !mapped) {
+    return mapped;
+  }
+  sqes_bytes_ = params.sq_entries * sqe_bytes(params.flags);
+  void* sqes = nullptr;
+  if (auto mapped = map(IORING_OFF_SQES, sqes_bytes_, &sqes, "SQEs"); !mapped) return mapped;
+  sq.sqes = static_cast<io_uring_sqe*>(sqes);
+  return {};
+}
+
+Result<void> Ring::allocate_rings(unsigned sq_entries, io_uring_params& params) {
+  owns_memory_ = true;
+  const unsigned sq_count = round_up_to_power_of_two(sq_entries);
+  const unsigned cq_count = params.cq_entries != 0 ? round_up_to_power_of_two(params.cq_entries) : 2 * sq_count;
+  // The kernel's header before the CQEs is below 256 bytes, the index array follows them.
+  ring_.sq.ring_sz = 512 + cq_count * cqe_bytes(params.flags) + sq_count * sizeof(unsigned);
+  ring_.sq.ring_ptr = allocate_ring_memory(&ring_.sq.ring_sz);
+  if (ring_.sq.ring_ptr == nullptr) return Error::from_errno(ENOMEM, "memory for the rings");
+  ring_.cq.ring_sz = ring_.sq.ring_sz;
+  ring_.cq.ring_ptr = ring_.sq.ring_ptr;
+  sqes_bytes_ = sq_count * sqe_bytes(params.flags);
+  ring_.sq.sqes = static_cast<io_uring_sqe*>(allocate_ring_memory(&sqes_bytes_));
+  if (ring_.sq.sqes == nullptr) return Error::from_errno(ENOMEM, "memory for the SQEs");
+  set_user_address(params.cq_off, ring_.cq.ring_ptr);
+  set_user_address(params.sq_off, ring_.sq.sqes);
+  return {};
+}
+
+void Ring::fill(const io_uring_params& params) {
+  io_uring_sq& sq = ring_.sq;
+  sq.khead = word_at(sq.ring_ptr, params.sq_off.head);
+  sq.ktail = word_at(sq.ring_ptr, params.sq_off.tail);
+  sq.kring_mask = word_at(sq.ring_ptr, params.sq_off.ring_mask);
+  sq.kring_entries = word_at(sq.ring_ptr, params.sq_off.ring_entries);
+  sq.kflags = word_at(sq.ring_ptr, params.sq_off.flags);
+  sq.kdropped = word_at(sq.ring_ptr, params.sq_off.dropped);
+  sq.ring_mask = *sq.kring_mask;
+  sq.ring_entries = *sq.kring_entries;
+
+  io_uring_cq& cq = ring_.cq;
+  cq.khead = word_at(cq.ring_ptr, params.cq_off.head);
+  cq.ktail = word_at(cq.ring_ptr, params.cq_off.tail);
+  cq.kring_mask = word_at(cq.ring_ptr, params.cq_off.ring_mask);
+  cq.kring_entries = word_at(cq.ring_ptr, params.cq_off.ring_entries);
+  cq.koverflow = word_at(cq.ring_ptr, params.cq_off.overflow);
+  cq.cqes = reinterpret_cast<io_uring_cqe*>(static_cast<char*>(cq.ring_ptr) + params.cq_off.cqes);
+  // Before 5.8 there is no flags word, and its offset is zero.
+  if (params.cq_off.flags != 0) cq.kflags = word_at(cq.ring_ptr, params.cq_off.flags);
+  cq.ring_mask = *cq.kring_mask;
+  cq.ring_entries = *cq.kring_entries;
+
+  // SQEs are used in ring order, so the index array is the identity once and for all.
+  if ((params.flags & uapi::kSetupNoSqarray) == 0) {
+    sq.array = word_at(sq.ring_ptr, params.sq_off.array);
+    for (unsigned index = 0; index < sq.ring_entries; ++index) sq.array[index] = index;
+  }
+}
+
+unsigned Ring::sq_ready() const noexcept {
+  const unsigned head = (ring_.flags & IORING_SETUP_SQPOLL) != 0 ? io_uring_smp_load_acquire(ring_.sq.khead)
+                                                                 : IO_URING_READ_ONCE(*ring_.sq.khead);
+  return ring_.sq.sqe_tail - head;
+}
+
+unsigned Ring::flush_sq() noexcept {
+  io_uring_sq& sq = ring_.sq;
+  const unsigned tail = sq.sqe_tail;
+  const unsigned published = tail - sq.sqe_head;
+  if (published != 0) {
+    sq.sqe_head = tail;
+    // The poll thread may read the tail at any time, and must then see the SQEs too.
+    io_uring_smp_store_release(sq.ktail, tail);
+  }
+  // Without a poll thread the head moves only inside enter; what an earlier call left behind counts again.
+  return (ring_.flags & IORING_SETUP_SQPOLL) != 0 ? published : tail - IO_URING_READ_ONCE(*sq.khead);
+}
+
+bool Ring::sq_needs_enter(unsigned submitted, unsigned* flags) noexcept {
+  if ((ring_.flags & IORING_SETUP_SQPOLL) == 0) return submitted != 0;
+  // The poll thread sets NEED_WAKEUP, then looks at the tail once more and sleeps. We store the tail, then look at
+  // NEED_WAKEUP. Unless a full barrier stands between our store and our load, both can miss each other.
+  io_uring_smp_mb();
+  if ((IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_NEED_WAKEUP) == 0) return false;
+  *flags |= IORING_ENTER_SQ_WAKEUP;
+  return true;
+}
+
+bool Ring::cq_needs_enter() const noexcept {
+  return (ring_.flags & IORING_SETUP_IOPOLL) != 0 ||
+         (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+}
+
+bool Ring::cq_has_overflow() const noexcept {
+  return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
+
+int Ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
+                std::size_t arg_bytes) noexcept {
+  if ((ring_.int_flags & kIntFlagRegisteredRing) != 0) flags |= IORING_ENTER_REGISTERED_RING;
+  const int result = kernel_->enter(ring_.enter_ring_fd, to_submit, min_complete, flags, arg, arg_bytes);
+  if ((ring_.flags & uapi::kSetupSqRewind) != 0 && result > 0) {
+    // The kernel reads such a ring from index 0 at every call and moves no head: what it left is moved to the front.
+    io_uring_sq& sq = ring_.sq;
+    const unsigned left = sq.sqe_tail - static_cast<unsigned>(result);
+    const std::size_t bytes = sqe_bytes(ring_.flags);
+    auto* base = reinterpret_cast<char*>(sq.sqes);
+    std::memmove(base, base + static_cast<unsigned>(result) * bytes, left * bytes);
+    sq.sqe_tail = left;
+    sq.sqe_head = 0;
+  }
+  return result;
+}
+
+int Ring::submit() noexcept { return submit_and_wait(0); }
+
+int Ring::submit_and_wait(unsigned wait_nr) noexcept {
+  const unsigned to_submit = flush_sq();
+  unsigned flags = 0;
+  if (wait_nr != 0 || cq_needs_enter()) flags |= IORING_ENTER_GETEVENTS;
+  if (sq_needs_enter(to_submit, &flags) || flags != 0) {
+    return enter(to_submit, wait_nr, flags, nullptr, kKernelSigsetBytes);
+  }
+  return static_cast<int>(to_submit);
+}
+
+int Ring::submit_and_wait(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept {
+  if ((ring_.features & IORING_FEAT_EXT_ARG) == 0) {
+    // TIMEOUT requests came with 5.4, as did this feature; nothing else tells, for the probe is younger.
+    if ((ring_.features & IORING_FEAT_SINGLE_MMAP) != 0) return submit_and_wait_by_request(wait_nr, timeout, sigmask);
+    return sigmask == nullptr ? submit_and_wait_by_poll(wait_nr, timeout) : -EINVAL;
+  }
+  const unsigned to_submit = flush_sq();
+  unsigned flags = 0;
+  sq_needs_enter(to_submit, &flags);
+  return enter_for(to_submit, wait_nr, flags, timeout, sigmask);
+}
+
+int Ring::enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
+                    const sigset_t* sigmask) noexcept {
+  const __kernel_timespec time = to_kernel_timespec(timeout);
+  io_uring_getevents_arg arg{};
+  arg.sigmask = reinterpret_cast<std::uint64_t>(sigmask);
+  arg.sigmask_sz = kKernelSigsetBytes;
+  arg.ts = reinterpret_cast<std::uint64_t>(&time);
+  flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+  return enter(to_submit, min_complete, flags, &arg, sizeof(arg));
+}
+
+std::chrono::nanoseconds Ring::monotonic_now() noexcept {
+  timespec time{};
+  kernel_->now(CLOCK_MONOTONIC, &time);
+  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+}
+
+// The kernel is asked for a timeout request that completes together with the wait: when the time is over, or when
+// `wait_nr` others have completed. It wakes the waiter in either case.
+int Ring::submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout,
+                                     const sigset_t* sigmask) noexcept {
+  if (wait_nr == 0) return submit_and_wait(0);
+  const auto deadline = monotonic_now() + timeout;
+  unsigned submitted = 0;
+  io_uring_sqe* sqe = get_sqe();
+  if (sqe == nullptr) {
+    const int result = submit_and_wait(0);
+    if (result < 0) return result;
+    submitted = static_cast<unsigned>(result);
+    sqe = get_sqe();
+    if (sqe == nullptr) return submitted != 0 ? result : -EAGAIN;
+  }
+  wait_timeout_->time = to_kernel_timespec(timeout);
+  io_uring_prep_timeout(sqe, &wait_timeout_->time, wait_nr, 0);
+  sqe->user_data = uapi::kUserDataTimeout;
+
+  unsigned to_submit = flush_sq();
+  for (;;) {
+    unsigned flags = IORING_ENTER_GETEVENTS;
+    sq_needs_enter(to_submit, &flags);
+    const int result = enter(to_submit, wait_nr, flags, sigmask, kKernelSigsetBytes);
+    if (result < 0) return submitted != 0 ? static_cast<int>(submitted) : result;
+    // The last SQE is ours and is not the caller's to count.
+    if (to_submit != 0) {
+      const bool whole = static_cast<unsigned>(result) == to_submit;
+      submitted += static_cast<unsigned>(result) - (whole ? 1 : 0);
+      if (!whole) return static_cast<int>(submitted);
+      to_submit = 0;
+    }
+    peek_cqe();  // takes our own completions off the front
+    if (submitted != 0) return static_cast<int>(submitted);
+    unsigned ready = 0;
+    unsigned head = 0;
+    io_uring_cqe* cqe = nullptr;
+    io_uring_for_each_cqe(&ring_, head, cqe) ready += cqe->user_data != uapi::kUserDataTimeout ? 1 : 0;
+    if (ready >= wait_nr) return 0;
+    // A timeout that an earlier, interrupted wait left behind wakes us too; only the clock tells it from ours.
+    if (monotonic_now() >= deadline) return ready != 0 ? 0 : -ETIME;
+  }
+}
+
+int Ring::submit_and_wait_by_poll(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept {
+  const int submitted = submit_and_wait(0);
+  if (submitted < 0 || wait_nr == 0 || cq_ready() >= wait_nr) return submitted;
+  const __kernel_timespec left = to_kernel_timespec(timeout);
+  const timespec time{.tv_sec = left.tv_sec, .tv_nsec = left.tv_nsec};
+  const int readable = kernel_->wait_readable(ring_.ring_fd, &time);
+  if (submitted != 0 || readable > 0) return submitted;
+  return readable < 0 ? readable : -ETIME;
+}
+
+int Ring::get_events() noexcept { return enter(0, 0, IORING_ENTER_GETEVENTS, nullptr, kKernelSigsetBytes); }
+
+int Ring::wait_for_sq_space() noexcept {
+  if ((ring_.flags & IORING_SETUP_SQPOLL) == 0 || sq_space_left() != 0) return 0;
+  unsigned flags = IORING_ENTER_SQ_WAIT;
+  sq_needs_enter(0, &flags);
+  return enter(0, 0, flags, nullptr, kKernelSigsetBytes);
+}
+
+io_uring_cqe* Ring::peek_cqe() noexcept {
+  io_uring_cqe* cqe = nullptr;
+  return peek_cqes({&cqe, 1}) != 0 ? cqe : nullptr;
+}
+
+unsigned Ring::peek_cqes(std::span<io_uring_cqe*> cqes) noexcept {
+  io_uring_cq& cq = ring_.cq;
+  const unsigned shift = (ring_.flags & IORING_SETUP_CQE32) != 0 ? 1 : 0;
+  const bool mixed = (ring_.flags & uapi::kSetupCqeMixed) != 0;
+  unsigned head = *cq.khead;
+  const unsigned tail = io_uring_smp_load_acquire(cq.ktail);
+  unsigned count = 0;
+  for (; head != tail && count < cqes.size(); ++head) {
+    io_uring_cqe* cqe = &cq.cqes[(head & cq.ring_mask) << shift];
+    const bool own = (wait_timeout_ != nullptr && cqe->user_data == uapi::kUserDataTimeout) ||
+                     (mixed && (cqe->flags & uapi::kCqeFSkip) != 0);
+    if (own) {
+      if (count != 0) break;
+      cq_advance(1);
+      continue;
+    }
+    cqes[count++] = cqe;
+    // Entries of two sizes cannot be given back by a count of CQEs, so they are handed out singly.
+    if (mixed) break;
+  }
+  return count;
+}
+
+int Ring::wait_cqe(io_uring_cqe** cqe) noexcept { return wait_until_ready(cqe, nullptr, nullptr); }
+
+int Ring::wait_cqe(io_uring_cqe** cqe, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept {
+  return wait_until_ready(cqe, &timeout, sigmask);
+}
+
+int Ring::wait_until_ready(io_uring_cqe** cqe, const std::chrono::nanoseconds* timeout,
+                           const sigset_t* sigmask) noexcept {
+  *cqe = peek_cqe();
+  if (*cqe != nullptr && !cq_needs_enter()) return 0;
+  std::chrono::nanoseconds deadline{};
+  if (timeout != nullptr) deadline = monotonic_now() + *timeout;
+  std::chrono::nanoseconds left = timeout != nullptr ? *timeout : std::chrono::nanoseconds{0};
+  for (;;) {
+    int result = 0;
+    if (*cqe != nullptr) {
+      result = get_events();
+    } else if (timeout == nullptr) {
+      result = enter(0, 1, IORING_ENTER_GETEVENTS, sigmask, kKernelSigsetBytes);
+    } else if ((ring_.features & IORING_FEAT_EXT_ARG) != 0) {
+      result = enter_for(0, 1, 0, left, sigmask);
+    } else {
+      result = submit_and_wait(1, left, sigmask);
+    }
+    *cqe = peek_cqe();
+    if (*cqe != nullptr) return 0;
+    if (result < 0) return result;
+    if (timeout == nullptr) continue;
+    left = deadline - monotonic_now();
+    if (left <= std::chrono::nanoseconds{0}) return -ETIME;
+  }
+}
+
+int Ring::register_op(unsigned opcode, void* arg, unsigned nr_args) noexcept {
+  if (ring_.ring_fd >= 0) return kernel_->register_op(ring_.ring_fd, opcode, arg, nr_args);
+  return kernel_->register_op(ring_.enter_ring_fd, opcode | uapi::kRegisterUseRegisteredRing, arg, nr_args);
+}
+
+int Ring::register_files(std::span<const int> fds) noexcept {
+  return register_op(IORING_REGISTER_FILES, const_cast<int*>(fds.data()), static_cast<unsigned>(fds.size()));
+}
+
+int Ring::register_files_sparse(unsigned count) noexcept {
+  io_uring_rsrc_register sparse{};
+  sparse.nr = count;
+  sparse.flags = IORING_RSRC_REGISTER_SPARSE;
+  const int result = register_op(IORING_REGISTER_FILES2, &sparse, sizeof(sparse));
+  if (result != -EINVAL || count == 0) return result;
+  const std::vector<int> empty(count, -1);
+  return register_files(empty);
+}
+
+int Ring::update_files(unsigned offset, std::span<const int> fds) noexcept {
+  io_uring_rsrc_update update{};
+  update.offset = offset;
+  update.data = reinterpret_cast<std::uint64_t>(fds.data());
+  return register_op(IORING_REGISTER_FILES_UPDATE, &update, static_cast<unsigned>(fds.size()));
+}
+
+int Ring::unregister_files() noexcept { return register_op(IORING_UNREGISTER_FILES, nullptr, 0); }
+
+int Ring::register_buffers(std::span<const iovec> buffers) noexcept {
+  return register_op(IORING_REGISTER_BUFFERS, const_cast<iovec*>(buffers.data()),
+                     static_cast<unsigned>(buffers.size()));
+}
+
+int Ring::unregister_buffers() noexcept { return register_op(IORING_UNREGISTER_BUFFERS, nullptr, 0); }
+
+int Ring::register_eventfd(int event_fd) noexcept { return register_op(IORING_REGISTER_EVENTFD, &event_fd, 1); }
+
+int Ring::unregister_eventfd() noexcept { return register_op(IORING_UNREGISTER_EVENTFD, nullptr, 0); }
+
+int Ring::register_probe(io_uring_probe* probe, unsigned ops) noexcept {
+  return register_op(IORING_REGISTER_PROBE, probe, ops);
+}
+
+int Ring::enable() noexcept { return register_op(IORING_REGISTER_ENABLE_RINGS, nullptr, 0); }
+
+int Ring::register_ring_fd() noexcept {
+  if (ring_fd_registered_) return -EEXIST;
+  io_uring_rsrc_update update{};
+  update.offset = ~0u;  // any free index
+  update.data = static_cast<std::uint64_t>(ring_.ring_fd);
+  const int result = register_op(IORING_REGISTER_RING_FDS, &update, 1);
+  if (result != 1) return result < 0 ? result : -EINVAL;
+  ring_.enter_ring_fd = static_cast<int>(update.offset);
+  ring_.int_flags |= kIntFlagRegisteredRing;
+  ring_fd_registered_ = true;
+  return 0;
+}
+
+int Ring::unregister_ring_fd() noexcept {
+  if (!ring_fd_registered_) return -EINVAL;
+  io_uring_rsrc_update update{};
+  update.offset = static_cast<unsigned>(ring_.enter_ring_fd);
+  const int result = register_op(IORING_UNREGISTER_RING_FDS, &update, 1);
+  if (result < 0) return result;
+  ring_.enter_ring_fd = ring_.ring_fd;
+  ring_.int_flags &= static_cast<std::uint8_t>(~kIntFlagRegisteredRing);
+  ring_fd_registered_ = false;
+  return 0;
+}
+
+}  // namespace assay
