@@ -12,9 +12,6 @@
 namespace assay {
 namespace {
 
-// The kernel's size of a signal set, which is not the C library's.
-constexpr std::size_t kKernelSigsetBytes = 8;
-
 // Said in io_uring::int_flags, as liburing says it, that enter_ring_fd is an index.
 constexpr std::uint8_t kIntFlagRegisteredRing = 1;
 
@@ -110,6 +107,7 @@ Result<Ring> Ring::create(Kernel& kernel, const RingOptions& options) {
     ring.ring_.enter_ring_fd = fd;
     ring.ring_.int_flags |= kIntFlagRegisteredRing;
     ring.ring_fd_registered_ = true;
+    ring.enter_flags_ = IORING_ENTER_REGISTERED_RING;
   } else {
     ring.ring_.ring_fd = ring.ring_.enter_ring_fd = fd;
   }
@@ -130,6 +128,14 @@ Ring& Ring::operator=(Ring&& other) noexcept {
   release();
   kernel_ = std::exchange(other.kernel_, nullptr);
   ring_ = std::exchange(other.ring_, {});
+  sq_limit_ = other.sq_limit_;
+  enter_flags_ = other.enter_flags_;
+  sqe_shift_ = other.sqe_shift_;
+  cqe_shift_ = other.cqe_shift_;
+  plain_ = other.plain_;
+  iopoll_ = other.iopoll_;
+  mixed_ = other.mixed_;
+  filters_ = other.filters_;
   ring_fd_registered_ = std::exchange(other.ring_fd_registered_, false);
   owns_memory_ = std::exchange(other.owns_memory_, false);
   sqes_bytes_ = std::exchange(other.sqes_bytes_, 0);
@@ -229,6 +235,14 @@ void Ring::fill(const io_uring_params& params) {
   cq.ring_mask = *cq.kring_mask;
   cq.ring_entries = *cq.kring_entries;
 
+  sqe_shift_ = (params.flags & IORING_SETUP_SQE128) != 0 ? 7 : 6;
+  cqe_shift_ = (params.flags & IORING_SETUP_CQE32) != 0 ? 1 : 0;
+  plain_ = (params.flags & (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | uapi::kSetupSqRewind)) == 0;
+  iopoll_ = (params.flags & IORING_SETUP_IOPOLL) != 0;
+  mixed_ = (params.flags & uapi::kSetupCqeMixed) != 0;
+  filters_ = mixed_ || (params.features & IORING_FEAT_EXT_ARG) == 0;
+  sq_limit_ = *sq.khead + sq.ring_entries;
+
   // SQEs are used in ring order, so the index array is the identity once and for all.
   if ((params.flags & uapi::kSetupNoSqarray) == 0) {
     sq.array = word_at(sq.ring_ptr, params.sq_off.array);
@@ -265,19 +279,14 @@ bool Ring::sq_needs_enter(unsigned submitted, unsigned* flags) noexcept {
   return true;
 }
 
-bool Ring::cq_needs_enter() const noexcept {
-  return (ring_.flags & IORING_SETUP_IOPOLL) != 0 ||
-         (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
-}
-
-bool Ring::cq_has_overflow() const noexcept {
-  return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
+bool Ring::sq_has_room() noexcept {
+  sq_limit_ = io_uring_smp_load_acquire(ring_.sq.khead) + ring_.sq.ring_entries;
+  return static_cast<int>(sq_limit_ - ring_.sq.sqe_tail) > 0;
 }
 
 int Ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
                 std::size_t arg_bytes) noexcept {
-  if ((ring_.int_flags & kIntFlagRegisteredRing) != 0) flags |= IORING_ENTER_REGISTERED_RING;
-  const int result = kernel_->enter(ring_.enter_ring_fd, to_submit, min_complete, flags, arg, arg_bytes);
+  const int result = kernel_->enter(ring_.enter_ring_fd, to_submit, min_complete, flags | enter_flags_, arg, arg_bytes);
   if ((ring_.flags & uapi::kSetupSqRewind) != 0 && result > 0) {
     // The kernel reads such a ring from index 0 at every call and moves no head: what it left is moved to the front.
     io_uring_sq& sq = ring_.sq;
@@ -291,9 +300,7 @@ int Ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags, const
   return result;
 }
 
-int Ring::submit() noexcept { return submit_and_wait(0); }
-
-int Ring::submit_and_wait(unsigned wait_nr) noexcept {
+int Ring::submit_and_wait_unusual(unsigned wait_nr) noexcept {
   const unsigned to_submit = flush_sq();
   unsigned flags = 0;
   if (wait_nr != 0 || cq_needs_enter()) flags |= IORING_ENTER_GETEVENTS;
@@ -402,23 +409,19 @@ io_uring_cqe* Ring::peek_cqe() noexcept {
 
 unsigned Ring::peek_cqes(std::span<io_uring_cqe*> cqes) noexcept {
   io_uring_cq& cq = ring_.cq;
-  const unsigned shift = (ring_.flags & IORING_SETUP_CQE32) != 0 ? 1 : 0;
-  const bool mixed = (ring_.flags & uapi::kSetupCqeMixed) != 0;
   unsigned head = *cq.khead;
   const unsigned tail = io_uring_smp_load_acquire(cq.ktail);
   unsigned count = 0;
   for (; head != tail && count < cqes.size(); ++head) {
-    io_uring_cqe* cqe = &cq.cqes[(head & cq.ring_mask) << shift];
-    const bool own = (wait_timeout_ != nullptr && cqe->user_data == uapi::kUserDataTimeout) ||
-                     (mixed && (cqe->flags & uapi::kCqeFSkip) != 0);
-    if (own) {
+    io_uring_cqe* cqe = &cq.cqes[(head & cq.ring_mask) << cqe_shift_];
+    if (is_own(*cqe)) {
       if (count != 0) break;
       cq_advance(1);
       continue;
     }
     cqes[count++] = cqe;
     // Entries of two sizes cannot be given back by a count of CQEs, so they are handed out singly.
-    if (mixed) break;
+    if (mixed_) break;
   }
   return count;
 }
@@ -510,6 +513,7 @@ int Ring::register_ring_fd() noexcept {
   if (result != 1) return result < 0 ? result : -EINVAL;
   ring_.enter_ring_fd = static_cast<int>(update.offset);
   ring_.int_flags |= kIntFlagRegisteredRing;
+  enter_flags_ = IORING_ENTER_REGISTERED_RING;
   ring_fd_registered_ = true;
   return 0;
 }
@@ -522,6 +526,7 @@ int Ring::unregister_ring_fd() noexcept {
   if (result < 0) return result;
   ring_.enter_ring_fd = ring_.ring_fd;
   ring_.int_flags &= static_cast<std::uint8_t>(~kIntFlagRegisteredRing);
+  enter_flags_ = 0;
   ring_fd_registered_ = false;
   return 0;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "assay/backend/kernel.h"
 #include "assay/backend/result.h"
@@ -68,7 +69,14 @@ class Ring {
   // Submission.
 
   /// The next free SQE, not cleared, or null when the SQ is full. It is submitted by the next call that submits.
-  io_uring_sqe* get_sqe() noexcept { return io_uring_get_sqe(&ring_); }
+  io_uring_sqe* get_sqe() noexcept {
+    const unsigned tail = ring_.sq.sqe_tail;
+    // The head that was seen last sets a limit that can only be too low, so it is read again only when that is reached.
+    if (static_cast<int>(sq_limit_ - tail) <= 0 && !sq_has_room()) return nullptr;
+    ring_.sq.sqe_tail = tail + 1;
+    return reinterpret_cast<io_uring_sqe*>(reinterpret_cast<char*>(ring_.sq.sqes) +
+                                           (std::size_t{tail & ring_.sq.ring_mask} << sqe_shift_));
+  }
   /// SQEs that were taken by get_sqe and not yet consumed by the kernel.
   unsigned sq_ready() const noexcept;
   unsigned sq_space_left() const noexcept { return ring_.sq.ring_entries - sq_ready(); }
@@ -78,10 +86,22 @@ class Ring {
   /// Submits. Returns how many SQEs the kernel consumed, which can be fewer than were ready: the rest goes with the
   /// next call, in order. Under SQPOLL no call is made unless the poll thread must be woken, and the number returned is
   /// what was handed over.
-  int submit() noexcept;
+  int submit() noexcept { return submit_and_wait(0); }
   /// Submits and waits for `wait_nr` completions, in one call. An interruption after something was submitted is not
   /// reported: the count is returned early, and fewer completions than asked for may be there.
-  int submit_and_wait(unsigned wait_nr) noexcept;
+  int submit_and_wait(unsigned wait_nr) noexcept {
+    if (!plain_) return submit_and_wait_unusual(wait_nr);
+    ring_.sq.sqe_head = ring_.sq.sqe_tail;
+    io_uring_smp_store_release(ring_.sq.ktail, ring_.sq.sqe_tail);
+    const unsigned to_submit = ring_.sq.sqe_tail - IO_URING_READ_ONCE(*ring_.sq.khead);
+    unsigned flags = enter_flags_;
+    if (wait_nr != 0 || cq_needs_enter()) {
+      flags |= IORING_ENTER_GETEVENTS;
+    } else if (to_submit == 0) {
+      return 0;
+    }
+    return kernel_->enter(ring_.enter_ring_fd, to_submit, wait_nr, flags, nullptr, kKernelSigsetBytes);
+  }
   /// The same for at most `timeout` from now; `sigmask`, if any, is in force meanwhile. -ETIME when the time ran out
   /// and nothing was submitted. Where the kernel lacks IORING_FEAT_EXT_ARG (before 5.11) this costs one SQE. Before 5.4
   /// it costs a ppoll, ends at the first completion whatever `wait_nr` is, and a `sigmask` is refused with -EINVAL.
@@ -100,6 +120,33 @@ class Ring {
   /// Stores the first CQEs, at most `cqes.size()`, and returns how many. Pass that number to cq_advance. The Ring's own
   /// timeouts are passed over at the front and end the batch elsewhere.
   unsigned peek_cqes(std::span<io_uring_cqe*> cqes) noexcept;
+  /// Calls `visit(const io_uring_cqe&)` for each CQE that is there, then gives them all back. `visit` may take SQEs and
+  /// submit; completions that this posts are left for the next time. Returns how many were visited; the Ring's own
+  /// timeouts are passed over.
+  template <typename Visit>
+  unsigned for_each_cqe(Visit&& visit) {
+    io_uring_cq& cq = ring_.cq;
+    const unsigned first = *cq.khead;
+    const unsigned tail = io_uring_smp_load_acquire(cq.ktail);
+    unsigned passed_over = 0;
+    if (!filters_) {
+      for (unsigned head = first; head != tail; ++head)
+        visit(std::as_const(cq.cqes[(head & cq.ring_mask) << cqe_shift_]));
+    } else {
+      for (unsigned head = first; head != tail; ++head) {
+        const io_uring_cqe& cqe = cq.cqes[(head & cq.ring_mask) << cqe_shift_];
+        if (is_own(cqe)) {
+          ++passed_over;
+          continue;
+        }
+        visit(cqe);
+        // A large entry of a mixed CQ is two.
+        if (mixed_ && (cqe.flags & uapi::kCqeF32) != 0) ++head, ++passed_over;
+      }
+    }
+    io_uring_smp_store_release(cq.khead, tail);
+    return tail - first - passed_over;
+  }
   /// Gives CQEs back to the kernel; they must not be read any more.
   void cq_advance(unsigned count) noexcept { io_uring_cq_advance(&ring_, count); }
   /// Gives one CQE back, which takes two entries if it is one of the large ones of IORING_SETUP_CQE_MIXED (6.18).
@@ -110,9 +157,11 @@ class Ring {
   /// limit is itself a request.
   int wait_cqe(io_uring_cqe** cqe, std::chrono::nanoseconds timeout, const sigset_t* sigmask = nullptr) noexcept;
   /// True when the kernel holds completions that it can only post during enter: an overflow backlog, or task work.
-  bool cq_needs_enter() const noexcept;
+  bool cq_needs_enter() const noexcept {
+    return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0 || iopoll_;
+  }
   /// True while completions wait in the kernel's overflow backlog.
-  bool cq_has_overflow() const noexcept;
+  bool cq_has_overflow() const noexcept { return (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0; }
   /// Completions that were dropped for lack of room (`cq.koverflow`; on kernels without IORING_FEAT_NODROP).
   unsigned cq_overflow_count() const noexcept { return *ring_.cq.koverflow; }
   /// SQEs that the kernel dropped because the index array was invalid.
@@ -140,11 +189,21 @@ class Ring {
  private:
   struct WaitTimeout;
 
+  // The kernel's size of a signal set, which is not the C library's.
+  static constexpr std::size_t kKernelSigsetBytes = 8;
+
   Ring() = default;
   void release() noexcept;
   Result<void> map_rings(const io_uring_params& params);
   Result<void> allocate_rings(unsigned sq_entries, io_uring_params& params);
   void fill(const io_uring_params& params);
+  bool sq_has_room() noexcept;
+  // A completion that is not the caller's: of a wait's own timeout, or the filler of a mixed CQ.
+  bool is_own(const io_uring_cqe& cqe) const noexcept {
+    return (wait_timeout_ != nullptr && cqe.user_data == uapi::kUserDataTimeout) ||
+           (mixed_ && (cqe.flags & uapi::kCqeFSkip) != 0);
+  }
+  int submit_and_wait_unusual(unsigned wait_nr) noexcept;
   int enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg, std::size_t arg_bytes) noexcept;
   int enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
                 const sigset_t* sigmask) noexcept;
@@ -156,6 +215,15 @@ class Ring {
 
   Kernel* kernel_ = nullptr;
   io_uring ring_{};
+  // What the paths that every request takes would otherwise derive from the setup flags each time.
+  unsigned sq_limit_ = 0;     // the SQ tail up to which there is room for certain
+  unsigned enter_flags_ = 0;  // IORING_ENTER_REGISTERED_RING, or nothing
+  std::uint8_t sqe_shift_ = 0;
+  std::uint8_t cqe_shift_ = 0;
+  bool plain_ = false;  // neither SQPOLL nor IOPOLL nor SQ_REWIND: submission is one store and one call
+  bool iopoll_ = false;
+  bool mixed_ = false;    // CQE_MIXED
+  bool filters_ = false;  // some completions may not be the caller's
   bool ring_fd_registered_ = false;
   bool owns_memory_ = false;  // NO_MMAP: the rings were allocated, not mapped
   std::size_t sqes_bytes_ = 0;
