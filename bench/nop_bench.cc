@@ -10,7 +10,7 @@ namespace assay::bench {
 namespace {
 
 template <typename Path, TaskWork task_work>
-void BM_Nop(benchmark::State& state) {
+void submit_nops(benchmark::State& state) {
   const auto batch = static_cast<unsigned>(state.range(0));
   Path path(task_work);
   for (auto _ : state) path.round(batch);
@@ -20,7 +20,7 @@ void BM_Nop(benchmark::State& state) {
 }
 
 #define ASSAY_NOP_BENCH(path, task_work, name) \
-  BENCHMARK_TEMPLATE(BM_Nop, path, task_work)->Name(name)->ArgName("batch")->Arg(1)->Arg(8)->Arg(32)->Arg(128)
+  BENCHMARK_TEMPLATE(submit_nops, path, task_work)->Name(name)->ArgName("batch")->Arg(1)->Arg(8)->Arg(32)->Arg(128)
 
 ASSAY_NOP_BENCH(LiburingNops, TaskWork::kPlain, "nop/plain/liburing");
 ASSAY_NOP_BENCH(RingNops, TaskWork::kPlain, "nop/plain/Ring");
