@@ -1,0 +1,46 @@
+#include "assay/mocks/probe_trial.h"
+
+#include <chrono>
+
+namespace assay::internal {
+
+using namespace std::chrono_literals;
+
+TrialRing::TrialRing(Kernel& kernel, std::uint32_t setup_flags) : kernel_(kernel) {
+  io_uring_params params{};
+  params.flags = setup_flags;
+  fd_ = kernel_.setup(4, &params);
+}
+
+TrialRing::~TrialRing() {
+  if (fd_ >= 0) kernel_.close(fd_);
+}
+
+std::vector<Completion> run_trial(Ring& ring, unsigned count) {
+  std::vector<Completion> completions;
+  // Each turn either submits or completes something; the bound is for a kernel that is bent to do neither.
+  for (int turn = 0; turn < 16 && completions.size() < count; ++turn) {
+    const int result = ring.submit_and_wait(1, 1s);
+    const bool idle = ring.peek_cqe() == nullptr;
+    while (io_uring_cqe* cqe = ring.peek_cqe()) {
+      completions.push_back({cqe->user_data, cqe->res, cqe->flags});
+      ring.cqe_seen(cqe);
+    }
+    if (idle && result <= 0 && result != -EINTR && result != -EAGAIN) break;
+  }
+  return completions;
+}
+
+std::optional<int> try_sqe(Kernel& kernel, const std::function<void(io_uring_sqe&)>& prepare) {
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!ring) return std::nullopt;
+  io_uring_sqe* sqe = ring->get_sqe();
+  *sqe = {};
+  sqe->user_data = 1;
+  prepare(*sqe);
+  const std::vector<Completion> completions = run_trial(*ring, 1);
+  if (completions.empty()) return std::nullopt;
+  return completions.front().res;
+}
+
+}  // namespace assay::internal

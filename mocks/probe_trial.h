@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "assay/backend/kernel.h"
+#include "assay/backend/ring.h"
+#include "assay/mocks/profile.h"
+
+/// The parts of `probe`. Each fills its part of the profile; `profile.version` must be right before anything is
+/// assumed.
+namespace assay::internal {
+
+/// The answer to "does this kernel have it?", or nothing where that could not be found out.
+using Verdict = std::optional<bool>;
+
+/// A ring that lasts for one trial. Not mapped: a trial that needs no SQE is a call or two.
+class TrialRing {
+ public:
+  TrialRing(Kernel& kernel, std::uint32_t setup_flags);
+  TrialRing(const TrialRing&) = delete;
+  TrialRing& operator=(const TrialRing&) = delete;
+  ~TrialRing();
+
+  explicit operator bool() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
+
+ private:
+  Kernel& kernel_;
+  int fd_;
+};
+
+/// A CQE as a trial remembers it.
+struct Completion {
+  std::uint64_t user_data;
+  int res;
+  std::uint32_t flags;
+};
+
+/// Submits what was prepared on `ring` and collects completions until `count` are there, the kernel makes no progress
+/// or a second is over.
+std::vector<Completion> run_trial(Ring& ring, unsigned count);
+
+/// The `res` of one SQE on a ring of its own, or nothing when it did not end. user_data is set to 1 beforehand.
+std::optional<int> try_sqe(Kernel& kernel, const std::function<void(io_uring_sqe&)>& prepare);
+
+/// True unless the answer is the one for what is unknown.
+inline Verdict known_unless_einval(std::optional<int> answer) {
+  if (!answer.has_value()) return std::nullopt;
+  return *answer != -EINVAL;
+}
+
+void probe_setup_flags(Kernel& kernel, Profile& profile);
+void probe_enter_flags(Kernel& kernel, Profile& profile);
+void probe_sqe_flags(Kernel& kernel, Profile& profile);
+void probe_opcodes(Kernel& kernel, Profile& profile);
+/// Asks only; what it cannot tell is assumed later, when the version is known.
+void probe_register_ops(Kernel& kernel, Profile& profile);
+void probe_switches(Kernel& kernel, Profile& profile);
+
+/// What the kernel says of itself by IORING_REGISTER_QUERY (6.18).
+struct QueryAnswer {
+  std::uint32_t opcodes;
+  std::uint32_t register_ops;
+  std::uint64_t features;
+  std::uint64_t setup_flags;
+  std::uint64_t enter_flags;
+  std::uint64_t sqe_flags;
+};
+std::optional<QueryAnswer> query_kernel(Kernel& kernel);
+
+}  // namespace assay::internal
