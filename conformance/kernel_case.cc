@@ -1,0 +1,62 @@
+#include "assay/conformance/kernel_case.h"
+
+#include <optional>
+#include <utility>
+
+#include "assay/faultinject/kernel_stack.h"
+
+namespace assay::conformance {
+namespace {
+
+Result<OpenedKernel> open_stack(KernelSpec spec, const KernelCaseOptions& options, bool real_clock) {
+  if (spec.simulated) {
+    spec.strict = true;
+    spec.real_clock = spec.real_clock || real_clock;
+  }
+  KernelStackOptions stack_options{.kernel = format_kernel_spec(spec), .plan = options.plan, .trace = options.trace};
+  if (options.seed != 0) stack_options.seed = options.seed;
+  Result<std::unique_ptr<KernelStack>> stack = open_kernel_stack(stack_options);
+  if (!stack) return stack.error();
+  const std::shared_ptr<KernelStack> owner = std::move(*stack);
+  return OpenedKernel{.kernel = std::shared_ptr<Kernel>(owner, &owner->top()), .stack = owner.get()};
+}
+
+/// The running kernel is asked what it offers; a simulated one has its profile, bits given and taken included.
+Result<Profile> profile_of(const KernelSpec& spec) {
+  Result<Profile> profile = find_profile(spec.simulated ? std::string_view(spec.profile) : "linux-running");
+  if (!profile) return profile;
+  for (const KernelSpec::BitChange& change : spec.bits) {
+    if (Result<void> set = set_profile_bit(*profile, change.bit, change.on); !set) return set.error();
+  }
+  return profile;
+}
+
+}  // namespace
+
+Result<KernelCase> find_kernel_case(std::string_view name, const KernelCaseOptions& options) {
+  Result<KernelSpec> spec = parse_kernel_spec(name);
+  if (!spec) return spec.error();
+  Result<Profile> profile = profile_of(*spec);
+  if (!profile) return profile.error();
+  // One is opened and given back at once: a plan that this kernel cannot carry out is found here, not in every test.
+  if (Result<OpenedKernel> opened = open_stack(*spec, options, false); !opened) return opened.error();
+  return KernelCase{.name = std::string(name),
+                    .profile = std::move(*profile),
+                    .simulated = spec->simulated,
+                    .options = options,
+                    .open = [spec = *spec, options](bool real_clock) { return open_stack(spec, options, real_clock); }};
+}
+
+Result<KernelCase> with_plan(const KernelCase& kernel_case, std::string plan) {
+  KernelCaseOptions options = kernel_case.options;
+  options.plan = std::move(plan);
+  return find_kernel_case(kernel_case.name, options);
+}
+
+std::vector<std::string> default_kernel_names() {
+  std::vector<std::string> names{"linux"};
+  for (const std::string& profile : profile_names()) names.push_back("sim:" + profile);
+  return names;
+}
+
+}  // namespace assay::conformance
