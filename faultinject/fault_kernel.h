@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -14,6 +17,14 @@
 namespace assay {
 
 class FaultKernel;
+
+/// What becomes of one SQE on its way into the kernel.
+struct SqeFault {
+  enum class Kind { kNone, kUnknown, kError, kShort };
+  Kind kind = Kind::kNone;
+  /// Positive errno, or bytes.
+  std::uint64_t amount = 0;
+};
 
 /// Puts a plan in force for a scope. What its rules did stays in the kernel's report.
 class [[nodiscard]] FaultScope {
@@ -86,11 +97,38 @@ class FaultKernel final : public Kernel {
   std::string name() const override { return base_.name(); }
 
  private:
+  // A ring, and what its faults have to remember from call to call.
+  struct FaultRing : RingView {
+    using RingView::RingView;
+
+    /// IORING_FEAT_* that setup did not announce.
+    std::uint32_t hidden = 0;
+    /// A completion counts as dropped, and no wait has said so yet.
+    std::atomic<bool> owes_ebadr = false;
+    /// What was decided for SQEs that were offered and not yet taken, by position. An SQE crosses its points once,
+    /// however often it is offered.
+    std::mutex mutex;
+    std::map<std::uint32_t, SqeFault> decided;
+  };
+
+  // A submission on its way into the base: SQEs as they must be for the kernel, and as the program wrote them.
+  class Rewriting;
+
   FaultKernel(Kernel& base, std::shared_ptr<FaultSchedule> schedule);
+
+  Result<void> check(const FaultPlan& plan);
+  bool injects_results();
+  unsigned offered(const FaultRing* ring, unsigned to_submit) const;
+  SqeFault decide(const FaultRing& ring, const io_uring_sqe& sqe, bool linked_before);
+  bool rewrites_sqes(const FaultRing& ring) const;
+  int submit(FaultRing* ring, int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
+             std::size_t arg_bytes);
 
   Kernel& base_;
   std::shared_ptr<FaultSchedule> schedule_;
-  RingViews rings_;
+  RingViews<FaultRing> rings_;
+  std::once_flag injection_tried_;
+  bool injects_results_ = false;
 };
 
 }  // namespace assay

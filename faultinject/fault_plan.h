@@ -76,6 +76,10 @@ Result<FaultPlan> parse_fault_plan(std::string_view text);
 std::string format_fault_plan(const FaultPlan& plan);
 std::string format_fault_rule(const FaultRule& rule);
 
+/// Says what is wrong with a rule, as parse_fault_plan would: a setting that its point does not take, lacks, or that
+/// makes no sense. For plans that were made in code.
+Result<void> check_fault_rule(const FaultRule& rule);
+
 /// "EIO" for 5 (or -5); a number where Linux has no name for it.
 std::string errno_name(int error);
 /// 5 for "EIO" or "5"; nothing where it is neither.

@@ -1,7 +1,6 @@
 #include "assay/faultinject/fault_points.h"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 namespace assay {
@@ -151,6 +150,28 @@ const FaultPoint& nearest_fault_point(std::string_view name) {
   };
   return *std::min_element(std::begin(kPoints), std::end(kPoints),
                            [&](const FaultPoint& a, const FaultPoint& b) { return distance(a) < distance(b); });
+}
+
+bool is_standing(const FaultPoint& point) { return (point.takes & (kTakesBit | kTakesOpcode)) != 0; }
+
+std::string fault_settings(const FaultPoint& point) {
+  std::string text;
+  const auto append = [&](unsigned parameter, std::string_view setting) {
+    if ((point.takes & parameter) == 0) return;
+    const bool needed = (point.needs & parameter) != 0;
+    if (!text.empty()) text += ' ';
+    text += needed ? std::string(setting) : '[' + std::string(setting) + ']';
+  };
+  append(kTakesErrno, "errno=NAME");
+  append(kTakesBytes, "bytes=N");
+  append(kTakesK, "k=N");
+  append(kTakesBit, "bit=NAME");
+  append(kTakesOpcode, "op=NAME");
+  append(kTakesRegisterFilter, "op=NAME");
+  append(kTakesSqeFilter, "op=NAME");
+  append(kTakesSqeFilter, "fd=N");
+  append(kTakesSqeFilter, "user_data=N");
+  return text;
 }
 
 std::string_view fault_reach_name(FaultReach reach) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace assay {
@@ -84,6 +85,14 @@ std::string_view short_name(const FaultPoint& point);
 
 /// The point whose name is most like `name`: what a misspelling probably meant.
 const FaultPoint& nearest_fault_point(std::string_view name);
+
+/// True for what a kernel is rather than does (an absent feature or opcode): such a rule holds always, and takes no
+/// timing.
+bool is_standing(const FaultPoint& point);
+
+/// The settings that a rule for the point takes, as people read them: "errno=NAME [op=NAME] [fd=N] [user_data=N]".
+/// Those that may be left out stand in brackets; the timing is left out.
+std::string fault_settings(const FaultPoint& point);
 
 /// "linux and simulated" or "simulated".
 std::string_view fault_reach_name(FaultReach reach);

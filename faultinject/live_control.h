@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include "assay/faultinject/fault_points.h"
+
+namespace assay {
+
+/// libfiu as the live control: each fault point is a libfiu point of the same name, so that a running process can be
+/// driven from outside (fiu-run(1), fiu-ctrl(1)) or by fiu_enable(3) in it. The points are the process's, not a
+/// FaultKernel's, and which crossing fires is libfiu's own decision: sweeps use plans.
+
+/// Whether the environment turned it on: ASSAY_FIU=1, read once.
+bool live_control_is_on();
+
+/// Makes libfiu ready to be asked. May be called often.
+void live_control_start();
+
+/// Asks libfiu: 0 does not fire. Otherwise the errno or the size that the point wants: failinfo where it is set, else
+/// failnum (which is 1 unless it was given).
+std::uint64_t live_control_asks(const FaultPoint& point);
+
+}  // namespace assay
