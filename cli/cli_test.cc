@@ -1,0 +1,213 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "assay/backend/linux_kernel.h"
+#include "assay/backend/uapi.h"
+#include "assay/faultinject/fault_points.h"
+#include "assay/mocks/profile.h"
+
+namespace assay {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+void PrintTo(const Outcome& outcome, std::ostream* out) {
+  *out << "status " << outcome.status << "\nstdout: " << outcome.out << "\nstderr: " << outcome.err;
+}
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A directory for one test's files.
+class CommandLine : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string path = testing::TempDir() + "assay-cli-XXXXXX";
+    ASSERT_NE(mkdtemp(path.data()), nullptr);
+    folder_ = path;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  /// Runs `assay` with arguments as a shell takes them.
+  Outcome run(const std::string& arguments) {
+    const std::filesystem::path out = folder_ / "stdout";
+    const std::filesystem::path err = folder_ / "stderr";
+    const std::string command = "cd '" + folder_.string() + "' && '" ASSAY_PROGRAM "' " + arguments + " >'" +
+                                out.string() + "' 2>'" + err.string() + "' </dev/null";
+    const int status = std::system(command.c_str());
+    EXPECT_TRUE(WIFEXITED(status)) << arguments;
+    return {WEXITSTATUS(status), contents(out), contents(err)};
+  }
+
+  std::filesystem::path folder_;
+};
+
+bool io_uring_is_available() {
+  io_uring_params params{};
+  const int fd = LinuxKernel::instance().setup(4, &params);
+  if (fd >= 0) LinuxKernel::instance().close(fd);
+  return fd >= 0;
+}
+
+// Bad input: one line that names the offending part and what would be right, exit status 2.
+
+struct BadInput {
+  const char* arguments;
+  const char* complaint;
+};
+
+void PrintTo(const BadInput& bad, std::ostream* out) { *out << "assay " << bad.arguments; }
+
+class BadCommandLine : public CommandLine, public testing::WithParamInterface<BadInput> {};
+
+TEST_P(BadCommandLine, IsToldInOneLineWithStatusTwo) {
+  const Outcome outcome = run(GetParam().arguments);
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr(GetParam().complaint));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  EXPECT_THAT(outcome.err, StartsWith("assay: "));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Inputs, BadCommandLine,
+    testing::Values(BadInput{"", "a command is missing (see assay --help)"},
+                    BadInput{"prob", "unknown command 'prob'; did you mean 'probe'?"},
+                    BadInput{"frobnicate", "unknown command 'frobnicate' (see assay --help)"},
+                    BadInput{"--vresion", "unknown option '--vresion'; did you mean '--version'?"},
+                    BadInput{"probe --jsno",
+                             "unknown option '--jsno'; did you mean '--json'? (see assay probe --help)"},
+                    BadInput{"probe --kernel", "--kernel needs a value"}, BadInput{"probe extra", "unexpected 'extra'"},
+                    BadInput{"probe --kernel sim:linux-5.11", "did you mean"},
+                    BadInput{"probe --kernel sim:linux-6.12.0-SENDMSGZC", "did you mean 'SENDMSG_ZC'?"},
+                    BadInput{"probe --kernel windows", "'windows'"}, BadInput{"profiles show", "NAME"},
+                    BadInput{"profiles show linux-5.11", "unknown profile 'linux-5.11'"},
+                    BadInput{"profiles show ./missing.json", "profile file './missing.json' cannot be read"},
+                    BadInput{"profiles diff linux-5.4", "B"},
+                    BadInput{"profiles shwo linux-5.4", "unknown command 'shwo'; did you mean 'show'?"},
+                    BadInput{"faults --kernel linux", "unknown option '--kernel'"},
+                    BadInput{"conformance --kernel sim:linux-9.9", "linux-9.9"},
+                    BadInput{"conformance --seed many", "--seed: takes a number"},
+                    BadInput{"conformance --kernel sim:linux-6.12.0 --plan enter/eintrr", "enter/eintr"},
+                    BadInput{"conformance --filter", "--filter needs a value"}));
+
+// Help that teaches.
+
+class HelpOf : public CommandLine, public testing::WithParamInterface<const char*> {};
+
+TEST_P(HelpOf, HasUsageExamplesAndExitStatuses) {
+  const std::string command = GetParam();
+  const Outcome outcome = run(command + " --help");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("Usage: assay"), HasSubstr("Examples:\n  assay "), HasSubstr("Exit status: ")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Commands, HelpOf, testing::Values("", "probe", "profiles", "faults", "conformance"),
+                         [](const auto& param) { return *param.param == '\0' ? std::string("assay") : param.param; });
+
+TEST_F(CommandLine, TellsItsVersion) {
+  const Outcome outcome = run("--version");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, MatchesRegex("assay [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST_F(CommandLine, ProbesTheRunningKernelOrSaysWhyNot) {
+  const Outcome outcome = run("probe");
+  if (!io_uring_is_available()) {
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("io_uring is not available on linux: io_uring_setup: "));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+    return;
+  }
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("linux-running: recorded"), HasSubstr("opcodes"),
+                                 HasSubstr("overflow_drops"), HasSubstr("tried"), HasSubstr("assumed")));
+}
+
+TEST_F(CommandLine, SimulatesWhatItRecorded) {
+  const std::string from = io_uring_is_available() ? "linux" : "sim:linux-6.12.0";
+  const Outcome recorded = run("probe --json --name mine --kernel " + from);
+  ASSERT_EQ(recorded.status, 0);
+  std::ofstream(folder_ / "mine.json") << recorded.out;
+  const Result<Profile> profile = profile_from_json(recorded.out);
+  ASSERT_TRUE(profile.has_value()) << profile.error().message();
+  EXPECT_EQ(profile->name, "mine");
+  const Outcome shown = run("profiles show ./mine.json --json");
+  EXPECT_EQ(shown.out, recorded.out);
+  const Outcome simulated = run("probe --kernel sim:./mine.json");
+  EXPECT_EQ(simulated.status, 0) << simulated.err;
+}
+
+TEST_F(CommandLine, ListsAndShowsEveryProfile) {
+  const Outcome list = run("profiles");
+  EXPECT_EQ(list.status, 0);
+  for (const std::string& name : profile_names()) {
+    EXPECT_THAT(list.out, HasSubstr("\n" + name + " "));
+    if (name == "linux-running" && !io_uring_is_available()) continue;
+    const Outcome json = run("profiles show --json " + name);
+    EXPECT_EQ(json.status, 0);
+    const Result<Profile> profile = profile_from_json(json.out);
+    ASSERT_TRUE(profile.has_value()) << profile.error().message();
+    EXPECT_EQ(profile->name, name);
+    EXPECT_THAT(run("profiles show " + name).out, AllOf(StartsWith(name + ": "), HasSubstr("SWITCH")));
+  }
+}
+
+TEST_F(CommandLine, TellsProfilesApart) {
+  const Outcome same = run("profiles diff linux-5.4 linux-5.4");
+  EXPECT_EQ(same.status, 0);
+  EXPECT_EQ(same.out, "");
+  const Outcome different = run("profiles diff linux-5.4 linux-5.10.0");
+  EXPECT_EQ(different.status, 1);
+  EXPECT_THAT(different.out, AllOf(HasSubstr("+ features NODROP\n"), HasSubstr("+ opcodes OPENAT\n"),
+                                   HasSubstr("- switch overflow_drops\n")));
+}
+
+TEST_F(CommandLine, ListsEveryFaultPoint) {
+  const Outcome table = run("faults");
+  EXPECT_EQ(table.status, 0);
+  const Outcome json = run("faults --json");
+  EXPECT_EQ(json.status, 0);
+  const nlohmann::json points = nlohmann::json::parse(json.out, nullptr, false);
+  ASSERT_TRUE(points.is_array());
+  ASSERT_EQ(points.size(), fault_points().size());
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    EXPECT_EQ(points[i]["name"], std::string(fault_points()[i].name));
+    EXPECT_THAT(table.out, HasSubstr("\n" + std::string(fault_points()[i].name) + " "));
+  }
+}
+
+TEST_F(CommandLine, RunsASuiteAndWritesJunit) {
+  const Outcome outcome = run("conformance --kernel sim:linux-6.12.0 --filter 'RingSetup.*' --junit out.xml");
+  EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("RingSetup"), HasSubstr("sim:linux-6.12.0")));
+  EXPECT_THAT(contents(folder_ / "out.xml"), HasSubstr("<testsuite"));
+}
+
+}  // namespace
+}  // namespace assay
