@@ -1,8 +1,7 @@
 #include "assay/faultinject/hidden_features.h"
 
-#include <cstring>
-
 #include "assay/backend/uapi_names.h"
+#include "assay/faultinject/peek_memory.h"
 
 namespace assay {
 namespace {
@@ -51,8 +50,8 @@ bool hidden_refuses_enter(std::uint32_t hidden, unsigned flags, const void* arg,
       arg_bytes == sizeof(io_uring_getevents_arg)) {
     // The minimum wait lives where older kernels (and headers, which call it `pad`) insist on zero.
     std::uint32_t min_wait_usec = 0;
-    std::memcpy(&min_wait_usec, static_cast<const std::byte*>(arg) + kMinWaitOffset, sizeof(min_wait_usec));
-    return min_wait_usec != 0;
+    const void* place = static_cast<const std::byte*>(arg) + kMinWaitOffset;
+    return peek_memory(place, &min_wait_usec, sizeof(min_wait_usec)) && min_wait_usec != 0;
   }
   return false;
 }

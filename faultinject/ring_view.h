@@ -38,6 +38,7 @@ class RingView {
   bool cq_visible() const noexcept { return cq_ring_ != nullptr; }
   std::uint32_t cq_head() const noexcept;
   std::uint32_t cq_tail() const noexcept;
+  std::uint32_t cq_entries() const noexcept { return params_.cq_entries; }
   /// Completions that the program has not yet given back.
   std::uint32_t cq_ready() const noexcept { return cq_tail() - cq_head(); }
   const io_uring_cqe* cqe_at(std::uint32_t position) const noexcept;

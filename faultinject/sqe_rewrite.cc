@@ -3,12 +3,13 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <optional>
+
+#include "assay/faultinject/peek_memory.h"
 
 namespace assay {
 namespace {
@@ -56,12 +57,7 @@ bool is_on_socket(const io_uring_sqe& sqe) { return sqe.opcode == IORING_OP_SEND
 std::vector<iovec> vector_of(const io_uring_sqe& sqe) {
   if (sqe.len == 0 || sqe.len > kMaxIovecs) return {};
   std::vector<iovec> copy(sqe.len);
-  const iovec local{.iov_base = copy.data(), .iov_len = copy.size() * sizeof(iovec)};
-  const iovec remote{.iov_base = reinterpret_cast<void*>(sqe.addr), .iov_len = local.iov_len};
-  const int saved_errno = errno;
-  const ssize_t read = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
-  errno = saved_errno;
-  if (read != static_cast<ssize_t>(local.iov_len)) return {};
+  if (!peek_memory(reinterpret_cast<const void*>(sqe.addr), copy.data(), copy.size() * sizeof(iovec))) return {};
   return copy;
 }
 
