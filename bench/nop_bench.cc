@@ -15,8 +15,6 @@ void submit_nops(benchmark::State& state) {
   Path path(task_work);
   for (auto _ : state) path.round(batch);
   state.SetItemsProcessed(state.iterations() * batch);
-  state.counters["s_per_nop"] = benchmark::Counter(static_cast<double>(state.iterations() * batch),
-                                                   benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 #define ASSAY_NOP_BENCH(path, task_work, name) \
