@@ -18,18 +18,18 @@ struct Semantics {
   bool overflow_drops = false;
   /// enter(to_submit > 0) answers -EBUSY while the overflow backlog cannot be flushed in full (5.5 to 5.12).
   bool submit_ebusy_on_overflow = false;
-  /// enter(GETEVENTS) answers -EBUSY, rather than wait, when the overflow backlog cannot be flushed in full (5.12 to
-  /// 6.1).
+  /// enter(GETEVENTS) answers -EBUSY, rather than wait, when the overflow backlog cannot be flushed in full and yet too
+  /// few completions are there (5.12 to 6.1).
   bool wait_ebusy_on_overflow = false;
   /// After a completion was dropped, the next enter that would wait answers -EBADR, once (5.19).
   bool ebadr_after_drop = false;
-  /// A multishot request ends, without IORING_CQE_F_MORE, rather than post into a full CQ.
+  /// A multishot request ends, without IORING_CQE_F_MORE, rather than post into a full CQ (6.0).
   bool multishot_ends_on_overflow = false;
   /// The file of a linked SQE is looked up when it runs (5.18) rather than when it is submitted.
   bool linked_file_at_execution = false;
-  /// A batch stops after an SQE that is refused at submission, unless IORING_SETUP_SUBMIT_ALL is set.
+  /// A batch stops after an SQE that is refused at submission, unless IORING_SETUP_SUBMIT_ALL is set (5.5).
   bool batch_stops_at_bad_sqe = false;
-  /// enter(to_submit = 0) under SQPOLL, as a wake-up is, answers -EOWNERDEAD where 0 is meant (before 5.14).
+  /// enter(to_submit = 0) under SQPOLL, as a wake-up is, answers -EOWNERDEAD where 0 is meant (5.12 and 5.13).
   bool sqpoll_eownerdead = false;
   /// SQPOLL works on registered files only (before 5.11).
   bool sqpoll_needs_fixed_files = false;

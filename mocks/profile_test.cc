@@ -56,6 +56,7 @@ TEST(DocumentedProfile, BehavesAsItsReleaseDid) {
   EXPECT_TRUE(v5_4.overflow_drops);
   EXPECT_FALSE(v5_4.submit_ebusy_on_overflow);
   EXPECT_TRUE(v5_4.ring_memlock);
+  EXPECT_FALSE(v5_4.batch_stops_at_bad_sqe);
   const Semantics v5_10 = documented("linux-5.10.0").semantics;
   EXPECT_FALSE(v5_10.overflow_drops);
   EXPECT_TRUE(v5_10.submit_ebusy_on_overflow);
