@@ -4,7 +4,8 @@ namespace assay::conformance {
 
 void register_ring_suites(std::span<const KernelCase> kernels) {
   using Source = std::vector<Behaviour> (*)();
-  for (const Source behaviours : {ring_setup_behaviours}) {
+  for (const Source behaviours :
+       {ring_setup_behaviours, ring_submission_behaviours, ring_overflow_behaviours, ring_enter_behaviours}) {
     register_behaviours(behaviours(), kernels);
   }
 }
