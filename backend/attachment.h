@@ -1,0 +1,33 @@
+#pragma once
+
+namespace assay {
+
+class Backend;
+
+namespace internal {
+
+/// What belongs to a backend and may be destroyed before it or after it: an event, a timer.
+class Attachment {
+ public:
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+
+ protected:
+  explicit Attachment(Backend& backend);
+  virtual ~Attachment();
+
+  /// Null once the backend was destroyed.
+  Backend* backend() const noexcept { return backend_; }
+  /// The backend is being destroyed: leave it, and tell nobody.
+  virtual void backend_gone() = 0;
+
+ private:
+  friend class assay::Backend;
+
+  Backend* backend_;
+  Attachment* previous_ = nullptr;
+  Attachment* next_ = nullptr;
+};
+
+}  // namespace internal
+}  // namespace assay

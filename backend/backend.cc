@@ -1,0 +1,364 @@
+#include "assay/backend/backend.h"
+
+#include <unistd.h>
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "assay/backend/kernel_support.h"
+#include "assay/backend/ring_setup.h"
+#include "assay/backend/submit_errors.h"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+// How long to wait when the kernel is short of something: doubled each time, from one to the other.
+constexpr nanoseconds kLeastBackOff = 50us;
+constexpr nanoseconds kMostBackOff = 10ms;
+
+// How the destructor waits: so long at a time, so many times without progress; and how many answers that took no time
+// it takes for that.
+constexpr nanoseconds kDrainWait = 50ms;
+constexpr unsigned kDrainPatience = 20;
+constexpr unsigned kDrainAnswers = 1000;
+// How often callbacks may start new operations while the backend is destroyed.
+constexpr unsigned kDrainRounds = 64;
+
+timespec to_timespec(nanoseconds duration) { return {.tv_sec = duration / 1s, .tv_nsec = (duration % 1s).count()}; }
+
+}  // namespace
+
+namespace internal {
+
+Attachment::Attachment(Backend& backend) : backend_(&backend), next_(backend.attachments_) {
+  if (next_ != nullptr) next_->previous_ = this;
+  backend.attachments_ = this;
+}
+
+Attachment::~Attachment() {
+  if (backend_ == nullptr) return;
+  (previous_ != nullptr ? previous_->next_ : backend_->attachments_) = next_;
+  if (next_ != nullptr) next_->previous_ = previous_;
+}
+
+}  // namespace internal
+
+Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOptions& options) {
+  Result<internal::RingSetup> setup = internal::set_up_ring(kernel, options);
+  if (!setup) return setup.error();
+  Result<int> event_fd = internal::WakeUp::create_eventfd();
+  if (!event_fd) return event_fd.error();
+  return std::unique_ptr<Backend>(
+      new Backend(kernel, options, std::move(setup->ring), *event_fd, std::move(setup->unmet)));
+}
+
+Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet)
+    : kernel_(kernel),
+      options_(options),
+      unmet_options_(std::move(unmet)),
+      requests_(std::move(ring), options.max_submit),
+      wake_up_(requests_, event_fd),
+      signals_(wake_up_) {}
+
+Backend::~Backend() {
+  assert(!running_);
+  while (internal::Attachment* attachment = attachments_) {
+    attachment->backend_gone();
+    attachments_ = attachment->next_;
+    if (attachments_ != nullptr) attachments_->previous_ = nullptr;
+    attachment->backend_ = nullptr;
+  }
+  timers_.clear();
+  requests_.refuse_more();
+  requests_.cancel_unsubmitted();
+  drain();
+  requests_.end_all(-ECANCELED);
+  // What a callback of these started, which is told that it was cancelled, and may start something in turn.
+  for (unsigned round = 0; requests_.alive() != 0 && round < kDrainRounds; ++round)
+    requests_.dispatch(options_.max_get);
+}
+
+bool Backend::is_unavailable(const Error& error) {
+  return error == std::errc::function_not_supported || error == std::errc::operation_not_permitted;
+}
+
+// The loop.
+
+Result<LoopStatus> Backend::loop(LoopMode mode) {
+  if (running_) return Error::from_errno(EBUSY, "loop: it is running already");
+  if (auto started = start(); !started) return started.error();
+  running_ = true;
+  told_ = 0;
+  std::optional<Error> error;
+  for (;;) {
+    arm_fd_events();
+    if (break_requested_.load(std::memory_order_relaxed)) break;
+    if (mode != LoopMode::kForever && !is_alive()) break;
+    Turn turn = run_turn(mode != LoopMode::kNonblock);
+    error = std::move(turn.error);
+    if (error || mode == LoopMode::kNonblock) break;
+    if (mode == LoopMode::kOnce && (told_ != 0 || turn.woken)) break;
+  }
+  // Returning is what was asked for; the next run is another one.
+  break_requested_.store(false);
+  running_ = false;
+  now_is_fresh_ = false;
+  if (error) return *std::move(error);
+  if (told_ != 0) return LoopStatus::kHadEvents;
+  return is_alive() ? LoopStatus::kNothingToDo : LoopStatus::kNoEvents;
+}
+
+// What is put off to the first run, since only then the loop's thread is known.
+Result<void> Backend::start() {
+  const bool bound = options_.register_ring_fd || (ring().setup_flags() & IORING_SETUP_SINGLE_ISSUER) != 0;
+  if (started_) {
+    if (bound && loop_thread_ != std::this_thread::get_id()) {
+      return Error::from_errno(EEXIST, "loop: the ring belongs to the thread of the first run");
+    }
+    return {};
+  }
+  if ((ring().setup_flags() & IORING_SETUP_R_DISABLED) != 0) {
+    if (const int enabled = ring().enable(); enabled < 0)
+      return Error::from_errno(enabled, "IORING_REGISTER_ENABLE_RINGS");
+  }
+  if (options_.register_ring_fd && !ring().ring_fd_registered()) {
+    if (const int registered = ring().register_ring_fd(); registered < 0) {
+      unmet_options_.push_back("register_ring_fd: IORING_REGISTER_RING_FDS (since 5.18): " +
+                               Error::from_errno(registered).message());
+    }
+  }
+  started_ = true;
+  loop_thread_ = std::this_thread::get_id();
+  requests_.allow_entering();
+  return {};
+}
+
+bool Backend::is_alive() {
+  return requests_.alive() != 0 || fd_events_ != 0 || timers_.alive() != 0 || signals_.size() != 0 ||
+         has_posted_.load(std::memory_order_relaxed);
+}
+
+Backend::Turn Backend::run_turn(bool may_wait) {
+  Turn turn;
+  ++turns_;
+  wake_up_.arm();
+  std::optional<nanoseconds> timeout;
+  if (!timers_.empty()) {
+    now_is_fresh_ = false;
+    timeout = std::max(timers_.earliest() - now(), 0ns);
+  }
+  may_wait =
+      may_wait && !requests_.has_completed() && !signals_.any() && !has_posted_.load() && !(timeout && *timeout == 0ns);
+  if (may_wait) may_wait = wake_up_.fall_asleep();
+  // Asked again: what was posted or raised before we said that we sleep has not woken us.
+  if (may_wait && (has_posted_.load() || signals_.any() || break_requested_.load())) may_wait = false;
+  const int answer = enter_kernel(may_wait, timeout);
+  turn.woken = wake_up_.awake();
+  now_is_fresh_ = false;
+
+  bool short_of_something = false;
+  turn.error = handle_answer(answer, &short_of_something);
+  const std::uint64_t told_before = told_;
+  expire_timers();
+  signals_.dispatch([this] { about_to_call(); });
+  run_posted();
+  const std::uint64_t completions_before = requests_.counters().completions;
+  told_ += requests_.dispatch(options_.max_get);
+  const bool reaped = requests_.counters().completions != completions_before;
+  if (answer == -EBADR) {
+    // What the kernel still has in its hands comes first; the rest is lost.
+    while (ring().cq_has_overflow() && ring().get_events() >= 0 && ring().cq_ready() != 0) {
+      told_ += requests_.dispatch(ring().cq_entries());
+    }
+    told_ += requests_.dispatch(ring().cq_entries());
+    told_ += requests_.end_in_flight(-EBADR);
+  }
+  if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
+  return turn;
+}
+
+int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {
+  if (may_wait) return requests_.submit_and_wait(timeout);
+  const int submitted = requests_.submit();
+  // With nothing to read the kernel is given a chance to bring something: deferred task work, an overflow backlog.
+  if (submitted < 0 || requests_.has_completed()) return submitted;
+  const int flushed = ring().get_events();
+  return flushed < 0 ? flushed : submitted;
+}
+
+// Each answer is dealt with here, on purpose. The error is what the loop's caller is told.
+std::optional<Error> Backend::handle_answer(int answer, bool* short_of_something) {
+  if (ring().cq_has_overflow()) ++overflows_;
+  if (answer >= 0) {
+    back_off_ = 0ns;
+    return std::nullopt;
+  }
+  switch (internal::judge_submit_error(answer)) {
+    case internal::SubmitAnswer::kTryAgain:
+      ++interruptions_;
+      return std::nullopt;
+    case internal::SubmitAnswer::kTimedOut:
+      back_off_ = 0ns;
+      return std::nullopt;
+    case internal::SubmitAnswer::kReap:
+    case internal::SubmitAnswer::kBackOff:
+      ++refusals_;
+      *short_of_something = true;
+      return std::nullopt;
+    case internal::SubmitAnswer::kDropped:
+    case internal::SubmitAnswer::kReport:
+      break;
+  }
+  return Error::from_errno(answer, std::string(internal::explain_submit_error(answer)));
+}
+
+void Backend::expire_timers() {
+  if (!timers_.empty()) timers_.expire(now());
+}
+
+void Backend::run_posted() {
+  if (!has_posted_.load()) return;
+  std::vector<UniqueFunction<void()>> functions;
+  {
+    const std::lock_guard lock(posted_mutex_);
+    functions.swap(posted_);
+    has_posted_.store(false);
+  }
+  for (UniqueFunction<void()>& function : functions) {
+    about_to_call();
+    function();
+  }
+}
+
+// Nothing could be submitted and nothing was there to reap. Waiting on the ring's descriptor needs no submission, ends
+// when a completion comes, and takes its time even when nothing is in flight.
+void Backend::back_off(std::optional<nanoseconds> timeout) {
+  back_off_ = std::clamp(2 * back_off_, kLeastBackOff, kMostBackOff);
+  const timespec time = to_timespec(timeout ? std::min(*timeout, back_off_) : back_off_);
+  kernel_.wait_readable(ring().fd(), &time);
+}
+
+void Backend::loop_break() noexcept {
+  break_requested_.store(true);
+  wake_up_.wake();
+}
+
+Result<void> Backend::submit_outstanding() {
+  if (!started_) return {};
+  arm_fd_events();
+  const int answer = requests_.submit();
+  if (answer >= 0) return {};
+  switch (internal::judge_submit_error(answer)) {
+    case internal::SubmitAnswer::kTryAgain:
+    case internal::SubmitAnswer::kTimedOut:
+    case internal::SubmitAnswer::kReap:
+    case internal::SubmitAnswer::kBackOff:
+      // All stays queued, and the next turn goes on with it.
+      return {};
+    case internal::SubmitAnswer::kDropped:
+    case internal::SubmitAnswer::kReport:
+      break;
+  }
+  return Error::from_errno(answer, std::string(internal::explain_submit_error(answer)));
+}
+
+void Backend::post(UniqueFunction<void()> function) {
+  {
+    const std::lock_guard lock(posted_mutex_);
+    posted_.push_back(std::move(function));
+    has_posted_.store(true);
+  }
+  wake_up_.wake();
+}
+
+nanoseconds Backend::now() noexcept {
+  if (now_is_fresh_ && running_) return now_;
+  timespec time{};
+  if (kernel_.now(CLOCK_MONOTONIC, &time) >= 0) {
+    now_ = std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
+    now_is_fresh_ = true;
+  }
+  return now_;
+}
+
+// Events that wait for their poll.
+
+void Backend::arm_later(FdEvent& event) {
+  event.arm_position_ = to_arm_.size();
+  to_arm_.push_back(&event);
+}
+
+void Backend::forget_arming(FdEvent& event) noexcept {
+  if (event.arm_position_ == FdEvent::kNotQueued) return;
+  to_arm_[event.arm_position_] = nullptr;
+  event.arm_position_ = FdEvent::kNotQueued;
+}
+
+void Backend::arm_fd_events() {
+  for (FdEvent* event : to_arm_) {
+    if (event == nullptr) continue;
+    event->arm_position_ = FdEvent::kNotQueued;
+    (void)requests_.queue(*event, true);
+  }
+  to_arm_.clear();
+}
+
+Result<OperationHandle> Backend::submit_now(Operation& operation) {
+  Result<OperationHandle> handle = requests_.queue(operation);
+  if (!handle) return handle;
+  if (auto submitted = submit_outstanding(); !submitted) return submitted.error();
+  return handle;
+}
+
+// Waits for what is in flight to end, after it was cancelled. Bounded: see the destructor's declaration.
+void Backend::drain() {
+  if (!started_) return;
+  const bool bound = ring().ring_fd_registered() || (ring().setup_flags() & IORING_SETUP_SINGLE_ISSUER) != 0;
+  if (bound && loop_thread_ != std::this_thread::get_id()) return;
+  requests_.cancel_all();
+  unsigned waits = 0;
+  unsigned answers = 0;
+  while (requests_.completions_due() != 0 || requests_.has_backlog() || requests_.has_completed()) {
+    const internal::RequestCounters before = requests_.counters();
+    const int answer = requests_.has_completed() ? requests_.submit() : requests_.submit_and_wait(kDrainWait);
+    requests_.dispatch(options_.max_get);
+    const internal::RequestCounters after = requests_.counters();
+    if (after.completions != before.completions) {
+      waits = answers = 0;
+      continue;
+    }
+    if (answer > 0 || after.cancel_replies != before.cancel_replies) continue;
+    if (++answers > kDrainAnswers) return;
+    if (answer == 0) continue;
+    switch (internal::judge_submit_error(answer)) {
+      case internal::SubmitAnswer::kTryAgain:
+        break;
+      case internal::SubmitAnswer::kTimedOut:
+        if (++waits > kDrainPatience) return;
+        // A cancelation can miss a request that is between two states; one that is asked again will not.
+        requests_.cancel_all();
+        break;
+      case internal::SubmitAnswer::kReap:
+      case internal::SubmitAnswer::kBackOff:
+        back_off(std::nullopt);
+        break;
+      case internal::SubmitAnswer::kDropped:
+      case internal::SubmitAnswer::kReport:
+        return;
+    }
+  }
+}
+
+BackendCounters Backend::counters() const noexcept {
+  return {.requests = requests_.counters(),
+          .turns = turns_,
+          .interruptions = interruptions_,
+          .refusals = refusals_,
+          .overflows = overflows_};
+}
+
+}  // namespace assay

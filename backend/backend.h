@@ -1,0 +1,239 @@
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "assay/backend/attachment.h"
+#include "assay/backend/backend_options.h"
+#include "assay/backend/fd_event.h"
+#include "assay/backend/function_operation.h"
+#include "assay/backend/kernel.h"
+#include "assay/backend/operation.h"
+#include "assay/backend/requests.h"
+#include "assay/backend/result.h"
+#include "assay/backend/signal_event.h"
+#include "assay/backend/signal_source.h"
+#include "assay/backend/timer.h"
+#include "assay/backend/timer_queue.h"
+#include "assay/backend/transfer.h"
+#include "assay/backend/unique_function.h"
+#include "assay/backend/wake_up.h"
+
+namespace assay {
+
+/// How long Backend::loop goes on.
+enum class LoopMode {
+  /// Until nothing is left that could happen.
+  kUntilDone,
+  /// Until something was told, or `wake`.
+  kOnce,
+  /// One turn without waiting: what has happened already.
+  kNonblock,
+  /// Until loop_break, though nothing be there: for a loop that others give work to by `post`.
+  kForever,
+};
+
+/// What a run of the loop came to.
+enum class LoopStatus {
+  /// At least one callback ran.
+  kHadEvents,
+  /// There are events or operations, but none was due.
+  kNothingToDo,
+  /// There is nothing that could ever happen. What the loop keeps for itself does not count.
+  kNoEvents,
+};
+
+/// How a chain goes on after a member that failed.
+enum class ChainKind {
+  /// The rest is cancelled (IOSQE_IO_LINK). A short read or write counts as failed.
+  kStopAtFailure,
+  /// The rest runs all the same (IOSQE_IO_HARDLINK, 5.5).
+  kGoOn,
+};
+
+/// What a backend has met so far.
+struct BackendCounters {
+  internal::RequestCounters requests;
+  /// Turns of the loop.
+  std::uint64_t turns = 0;
+  /// Answers of io_uring_enter that were survived.
+  std::uint64_t interruptions = 0;
+  std::uint64_t refusals = 0;  // EAGAIN, EBUSY
+  /// Turns that found completions in the kernel's overflow backlog.
+  std::uint64_t overflows = 0;
+};
+
+/// The offset that means the file's own position, which then advances (5.6 for files that can seek).
+inline constexpr std::uint64_t kCurrentPosition = ~std::uint64_t{0};
+
+/// An event loop on io_uring: descriptors, timers, signals, files and operations of the user's own, over any Kernel.
+///
+///     auto backend = Backend::create(LinuxKernel::instance());
+///     (*backend)->read(fd, buffer, 0, [](int res) { ... });
+///     (*backend)->loop();
+///
+/// See fd_event.h, timer.h and signal_event.h for events, operation.h for operations of one's own.
+///
+/// Belongs to the thread that runs the loop; only `wake`, `post` and `loop_break` may be called from others. Callbacks
+/// run inside `loop` or the destructor, never inside the call that started something, and must not throw. Nothing that
+/// a kernel may answer aborts the process, loses a callback or calls one twice.
+class Backend {
+ public:
+  /// Sets up ring and eventfd. The Kernel must outlive the Backend. Nothing is left behind on failure, and the error
+  /// names the call that failed: see `is_unavailable`.
+  static Result<std::unique_ptr<Backend>> create(Kernel& kernel, const BackendOptions& options = {});
+
+  /// Ends what is there: operations that the kernel has not seen are told -ECANCELED, those in flight are cancelled and
+  /// awaited, each callback runs exactly once. Events and timers are detached and not told; posted functions that did
+  /// not run yet are dropped. Bounded: what a kernel cannot cancel (before 5.5) is told -ECANCELED after a second
+  /// without progress. Must run on the loop's thread with defer_taskrun or register_ring_fd; on another the ring is
+  /// closed without awaiting. Must not run inside a callback.
+  ~Backend();
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  /// True for errors of `create` that mean that this process has no io_uring (ENOSYS, EPERM), rather than that
+  /// resources ran out (ENOMEM, EMFILE, ENFILE) or that the options are refused (EINVAL).
+  static bool is_unavailable(const Error& error);
+
+  /// One line for each option that was asked for and could not be had.
+  std::span<const std::string> unmet_options() const noexcept { return unmet_options_; }
+
+  // The loop. One turn: arm events, break?, submit and wait, timers, signals, posted functions, completions.
+
+  /// Runs. The error is what the loop could not handle: an answer of io_uring_enter that it does not survive (EEXIST
+  /// for a wrong thread; EBADR when completions were lost, after everything in flight was told -EBADR; EDEADLK from a
+  /// simulated kernel whose clock has nothing to wait for), or a failure of what is put off to the first run. The loop
+  /// may be run again, and the backend be destroyed. EBUSY when the loop runs already.
+  Result<LoopStatus> loop(LoopMode mode = LoopMode::kUntilDone);
+  /// Makes the running loop, or the next one, return at its next turn. What was completed by then and not told is told
+  /// by the next run. From any thread and from signal handlers.
+  void loop_break() noexcept;
+  /// Gives the kernel what is queued, without waiting for the next turn. Before the loop's first run it does nothing.
+  Result<void> submit_outstanding();
+  /// Ends the wait of the running loop, or of the next one that would wait. From any thread and from signal handlers.
+  void wake() noexcept { wake_up_.wake(); }
+  /// Runs the function on the loop's thread, in its next turn. From any thread.
+  void post(UniqueFunction<void()> function);
+  /// The Kernel's CLOCK_MONOTONIC. Within one callback it is read once.
+  std::chrono::nanoseconds now() noexcept;
+
+  // Operations of one's own. Queued ones are submitted in batches: when max_submit are queued, or by the next turn.
+
+  /// Queues the operation. EINPROGRESS, without any effect, when it is in flight; ECANCELED while the backend is
+  /// destroyed. A full SQ or CQ is no error: the operation waits for its turn.
+  Result<OperationHandle> submit(Operation& operation) { return requests_.queue(operation); }
+  /// The same, and gives the kernel everything that is queued at once.
+  Result<OperationHandle> submit_now(Operation& operation);
+  /// Queues operations as a chain: each starts when the one before it has ended, in one submission. E2BIG when the SQ
+  /// could never hold it; EINPROGRESS when one is in flight. Nothing is queued then. Since Linux 5.3.
+  Result<void> submit_chain(std::span<Operation* const> operations, ChainKind kind = ChainKind::kStopAtFailure) {
+    return requests_.queue_chain(operations, kind == ChainKind::kGoOn);
+  }
+  /// Asks for the operation's end. It is told -ECANCELED by the loop, or its result if that came first. Members of a
+  /// chain behind it end too. ENOENT when it is not in flight; ENOTSUP where the kernel cannot (before 5.5, all but
+  /// polls).
+  Result<void> cancel(OperationHandle handle) { return requests_.cancel(handle); }
+  Result<void> cancel(const Operation& operation) { return requests_.cancel(operation); }
+
+  // Files. Each reports what the kernel reported, short results and transient errors included. Memory that is read or
+  // written is the caller's and must live until the callback; iovec arrays and paths are copied. Where the kernel lacks
+  // the opcode another way is taken: READV for READ, a plain system call, made at once, for OPENAT and CLOSE (before
+  // 5.6). The handle serves `cancel`.
+
+  OperationHandle read(int fd, std::span<std::byte> buffer, std::uint64_t offset, ResultCallback done);
+  OperationHandle write(int fd, std::span<const std::byte> buffer, std::uint64_t offset, ResultCallback done);
+  OperationHandle readv(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done);
+  OperationHandle writev(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done);
+  OperationHandle fsync(int fd, ResultCallback done);
+  OperationHandle fdatasync(int fd, ResultCallback done);
+  OperationHandle openat(int directory_fd, std::string path, int flags, mode_t mode, ResultCallback done);
+  OperationHandle close(int fd, ResultCallback done);
+  /// Reads until the buffer is full or the file ends, whatever short results come; transient errors are tried again.
+  OperationHandle read_all(int fd, std::span<std::byte> buffer, std::uint64_t offset, TransferCallback done);
+  /// Writes all of the buffer in the same manner.
+  OperationHandle write_all(int fd, std::span<const std::byte> buffer, std::uint64_t offset, TransferCallback done);
+
+  /// The counts so far.
+  BackendCounters counters() const noexcept;
+  Kernel& kernel() const noexcept { return kernel_; }
+  /// The ring underneath, for registration and for those who know what they do: a request that is submitted to it
+  /// directly has no business here.
+  Ring& ring() noexcept { return requests_.ring(); }
+
+ private:
+  friend class internal::Attachment;
+  friend class FdEvent;
+  friend class SignalEvent;
+  friend class Timer;
+
+  struct Turn {
+    bool woken = false;
+    std::optional<Error> error;
+  };
+
+  Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet);
+
+  Result<void> start();
+  bool is_alive();
+  Turn run_turn(bool may_wait);
+  int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
+  std::optional<Error> handle_answer(int answer, bool* back_off);
+  void expire_timers();
+  void run_posted();
+  void back_off(std::optional<std::chrono::nanoseconds> timeout);
+  void arm_fd_events();
+  void arm_later(FdEvent& event);
+  void forget_arming(FdEvent& event) noexcept;
+  void about_to_call() noexcept {
+    now_is_fresh_ = false;
+    ++told_;
+  }
+  void drain();
+  internal::FunctionOperation& take_function_operation() { return functions_.take(requests_); }
+  internal::FunctionOperation& take_transfer_operation(int fd, unsigned poll_events);
+
+  Kernel& kernel_;
+  BackendOptions options_;
+  std::vector<std::string> unmet_options_;
+  internal::Requests requests_;
+  internal::WakeUp wake_up_;
+  internal::SignalSource signals_;
+  internal::TimerQueue timers_;
+  internal::OperationPool<internal::FunctionOperation> functions_;
+  internal::OperationPool<internal::Transfer> transfers_;
+
+  internal::Attachment* attachments_ = nullptr;
+  std::vector<FdEvent*> to_arm_;  // null where one left
+  std::size_t fd_events_ = 0;
+
+  std::mutex posted_mutex_;
+  std::vector<UniqueFunction<void()>> posted_;
+  std::atomic<bool> has_posted_{false};
+  std::atomic<bool> break_requested_{false};
+
+  bool started_ = false;
+  bool running_ = false;
+  std::thread::id loop_thread_;  // only where the ring is bound to its thread
+  std::chrono::nanoseconds now_{0};
+  bool now_is_fresh_ = false;
+  std::chrono::nanoseconds back_off_{0};
+  std::uint64_t told_ = 0;
+  std::uint64_t turns_ = 0;
+  std::uint64_t interruptions_ = 0;
+  std::uint64_t refusals_ = 0;
+  std::uint64_t overflows_ = 0;
+};
+
+}  // namespace assay

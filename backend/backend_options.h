@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+
+namespace assay {
+
+/// How a Backend is set up. What the kernel does not have is left out and named by Backend::unmet_options; nothing of
+/// it makes creation fail.
+struct BackendOptions {
+  /// CQ entries, rounded up to a power of two. Twice the SQ, as the kernel itself would choose. Where the kernel drops
+  /// completions that do not fit (before 5.5), three quarters of it also bound what can be in flight; the rest waits.
+  unsigned capacity = 512;
+  /// When the kernel refuses the size or has no memory for it, it is halved and tried again down to this. 0 never tries
+  /// again. The SQ shrinks along.
+  unsigned min_capacity = 0;
+  /// SQ entries; 0 is twice max_submit. Never more than `capacity`.
+  unsigned sq_entries = 0;
+  /// A batch is submitted when so many requests are queued, without waiting for the next turn of the loop.
+  unsigned max_submit = 128;
+  /// Completions handed over in one turn; more wait for the next, so that timers and signals get their turn.
+  unsigned max_get = 256;
+  /// IORING_SETUP_DEFER_TASKRUN (6.1), with SINGLE_ISSUER, SUBMIT_ALL and R_DISABLED: completions are processed only
+  /// when the loop asks, which saves interruptions. The ring is enabled by the first run of the loop, and belongs to
+  /// that thread from then on. Off because it binds the loop to one thread.
+  bool defer_taskrun = false;
+  /// IORING_SETUP_COOP_TASKRUN (5.19): no interrupts between processors for completions. Harmless, since the loop
+  /// enters the kernel whenever it has nothing to do.
+  bool coop_taskrun = true;
+  /// Register the ring's own descriptor with the thread that runs the loop (5.18), which saves a reference a call. The
+  /// loop is bound to the thread of its first run.
+  bool register_ring_fd = false;
+  /// IORING_SETUP_SQPOLL: a kernel thread submits. It costs a processor while it spins.
+  bool poll_sq = false;
+  /// How long that thread spins before it sleeps; 0 is the kernel's choice, one second.
+  std::chrono::milliseconds sq_idle{0};
+};
+
+}  // namespace assay

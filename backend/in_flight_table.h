@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "assay/backend/operation.h"
+
+namespace assay::internal {
+
+/// Where a request is in its life.
+enum class SlotState : std::uint8_t {
+  kFree,
+  /// Waits for a free SQE.
+  kBacklog,
+  /// Has an SQE, which the kernel may or may not have consumed.
+  kSubmitted,
+  /// Ended without the kernel; its result waits to be handed over.
+  kEnded,
+  /// Its last completion is being handed over.
+  kCompleting,
+  /// Told its result, and kept because the reply of a cancelation is still to come.
+  kAwaitsReply,
+};
+
+/// One request, from when it is queued until nothing in the kernel can refer to it any more.
+struct Slot {
+  /// Who is told; null when nobody wants to know any more.
+  Operation* operation = nullptr;
+  std::uint32_t generation = 0;
+  /// Position of its SQE in the SQ (not masked), while kSubmitted.
+  std::uint32_t sq_position = 0;
+  /// Next in the list of free slots; next of its chain while kBacklog.
+  std::uint32_t next = 0;
+  /// What it ended with, while kEnded.
+  std::int32_t result = 0;
+  SlotState state = SlotState::kFree;
+  std::uint8_t opcode = 0;
+  /// Replies to cancelations that are still to come.
+  std::uint8_t replies_due = 0;
+  /// Cancelations that failed for a reason that is worth another try.
+  std::uint8_t cancel_retries = 0;
+  /// The loop's own, which does not keep the loop alive.
+  bool internal : 1 = false;
+  /// A cancelation was asked for.
+  bool cancel_requested : 1 = false;
+  /// A cancelation waits for an SQE.
+  bool cancel_queued : 1 = false;
+  /// Its SQE was made a NOP before the kernel saw it; the result is -ECANCELED whatever the NOP says.
+  bool revoked : 1 = false;
+  /// Linked to the next request, as IOSQE_IO_LINK or IOSQE_IO_HARDLINK say.
+  bool linked : 1 = false;
+  bool hard_linked : 1 = false;
+};
+
+/// All requests, by slot. A request's `user_data` is its slot's index and generation, never an address: a completion
+/// that comes after its request was given up finds another generation, and nothing else happens.
+class InFlightTable {
+ public:
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  Slot& operator[](std::uint32_t index) { return slots_[index]; }
+  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+
+  std::uint32_t take() {
+    if (free_ == kNone) grow();
+    const std::uint32_t index = free_;
+    free_ = slots_[index].next;
+    return index;
+  }
+  void give_back(std::uint32_t index) {
+    Slot& slot = slots_[index];
+    const std::uint32_t generation = (slot.generation + 1) & kGenerationMask;
+    slot = Slot{};
+    slot.generation = generation;
+    slot.next = free_;
+    free_ = index;
+  }
+
+  std::uint64_t user_data(std::uint32_t index) const { return (std::uint64_t{slots_[index].generation} << 32) | index; }
+  /// The same for the request that cancels it. The top bit makes it neither a request's nor kUserDataTimeout.
+  std::uint64_t cancel_user_data(std::uint32_t index) const { return user_data(index) | kCancelBit; }
+
+  static bool is_cancel(std::uint64_t user_data) { return (user_data & kCancelBit) != 0; }
+  /// The slot that `user_data` names, or kNone when that request is over.
+  std::uint32_t find(std::uint64_t user_data) const {
+    return find(static_cast<std::uint32_t>(user_data), static_cast<std::uint32_t>(user_data >> 32) & kGenerationMask);
+  }
+  std::uint32_t find(std::uint32_t index, std::uint32_t generation) const {
+    if (index >= slots_.size()) return kNone;
+    const Slot& slot = slots_[index];
+    return slot.generation == generation && slot.state != SlotState::kFree ? index : kNone;
+  }
+
+ private:
+  static constexpr std::uint64_t kCancelBit = std::uint64_t{1} << 63;
+  static constexpr std::uint32_t kGenerationMask = 0x7fff'ffff;
+
+  void grow() {
+    const std::uint32_t old_size = size();
+    const std::uint32_t new_size = old_size == 0 ? 64 : old_size * 2;
+    slots_.resize(new_size);
+    for (std::uint32_t index = new_size; index-- > old_size;) {
+      slots_[index].next = free_;
+      free_ = index;
+    }
+  }
+
+  std::vector<Slot> slots_;
+  std::uint32_t free_ = kNone;
+};
+
+}  // namespace assay::internal

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <bitset>
+
+#include "assay/backend/ring.h"
+
+namespace assay::internal {
+
+/// What the kernel under a ring offers, as far as the backend chooses its ways by it.
+struct KernelSupport {
+  std::bitset<256> opcodes;
+  /// IORING_FEAT_*.
+  unsigned features = 0;
+  /// Completions are kept when the CQ is full (5.5). Without it they are lost, so no more may be in flight than fit.
+  bool keeps_overflow = false;
+  /// A request need not post a CQE when it succeeds (5.17).
+  bool skips_success_cqes = false;
+  /// A read or write that would block waits for readiness by itself (5.7). Without it a worker blocks in it, and
+  /// nothing can end that.
+  bool waits_for_readiness = false;
+  /// POLL_ADD can be multishot (5.13).
+  bool multishot_poll = false;
+
+  bool has(unsigned opcode) const { return opcodes.test(opcode); }
+};
+
+/// Asks the kernel. IORING_REGISTER_PROBE (5.6) tells the opcodes; where it is refused they are those of the oldest
+/// release that has the features which the ring reports. Newer things without a feature of their own are inferred from
+/// the first one that came with the same release.
+KernelSupport find_kernel_support(Ring& ring);
+
+}  // namespace assay::internal

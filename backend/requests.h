@@ -1,0 +1,161 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "assay/backend/in_flight_table.h"
+#include "assay/backend/kernel_support.h"
+#include "assay/backend/operation.h"
+#include "assay/backend/result.h"
+#include "assay/backend/ring.h"
+
+namespace assay::internal {
+
+/// What the requests of one ring came to, since it was set up.
+struct RequestCounters {
+  /// Requests that were given an SQE, cancelations included.
+  std::uint64_t submitted = 0;
+  /// CQEs that were taken from the ring, replies of cancelations left out.
+  std::uint64_t completions = 0;
+  /// Replies of cancelations.
+  std::uint64_t cancel_replies = 0;
+  /// Of these, those whose request had been given up before.
+  std::uint64_t late_completions = 0;
+  /// Requests that had to wait for a free SQE, or for room in a CQ that drops.
+  std::uint64_t backlogged = 0;
+};
+
+/// Everything that goes through one ring: who waits for an SQE, who is in flight, who is told what.
+///
+/// An operation holds a slot of the InFlightTable from when it is queued until its last CQE is in, and the reply of its
+/// cancelation too if one is to come. Requests get their SQE in the order in which they were queued; those that find
+/// the SQ full wait in the backlog. A chain gets its SQEs all at once.
+class Requests {
+ public:
+  Requests(Ring ring, unsigned max_submit);
+  Requests(const Requests&) = delete;
+  Requests& operator=(const Requests&) = delete;
+  ~Requests();
+
+  Ring& ring() noexcept { return ring_; }
+  const KernelSupport& support() const noexcept { return support_; }
+  const RequestCounters& counters() const noexcept { return counters_; }
+
+  /// From now on submission may enter the kernel; before, the ring may not be enabled or its thread not known.
+  void allow_entering() noexcept { may_enter_ = true; }
+  /// From now on nothing can be queued.
+  void refuse_more() noexcept { refuses_ = true; }
+
+  // Queueing. An internal operation is the loop's own and does not keep it alive.
+
+  Result<OperationHandle> queue(Operation& operation, bool internal = false);
+  Result<void> queue_chain(std::span<Operation* const> operations, bool hard);
+  /// The next step of an operation of many, from inside its completion, which then was nobody's business but its own.
+  /// False when nothing can be queued any more.
+  bool queue_next_step(Operation& operation) {
+    if (!queue(operation)) return false;
+    --told_;
+    return true;
+  }
+  /// An operation that is over already: it is told `result` by the next `dispatch`.
+  OperationHandle queue_ended(Operation& operation, std::int32_t result);
+  Result<void> cancel(OperationHandle handle);
+  Result<void> cancel(const Operation& operation);
+  /// The operation is not told any more, and is free; its request is cancelled and ends on its own.
+  void abandon(Operation& operation) noexcept;
+
+  // Entering the kernel. These return what Ring returns.
+
+  int submit();
+  int submit_and_wait(std::optional<std::chrono::nanoseconds> timeout);
+
+  // Completion.
+
+  /// True when `dispatch` would find something.
+  bool has_completed() const noexcept { return !ended_.empty() || ring_.cq_ready() != 0; }
+  /// Hands over what has completed, at most `max` CQEs. Returns how many completions went to users' operations.
+  unsigned dispatch(unsigned max);
+  /// Ends every request that the kernel has, without it: each is told `result`, once. The kernel is asked to cancel
+  /// them; whatever it still says of them is ignored. Returns how many users' operations were told.
+  unsigned end_in_flight(std::int32_t result);
+  /// Cancels every request that the kernel has not seen: it never will, though a NOP may take the place of its SQE.
+  void cancel_unsubmitted();
+  /// Ends every request that has an SQE, whoever has it, as `end_in_flight` does.
+  void end_all(std::int32_t result);
+  /// Asks the kernel to cancel everything that it has.
+  void cancel_all();
+
+  /// Users' operations that are not over.
+  std::uint32_t alive() const noexcept { return alive_; }
+  /// CQEs that are still to come, unless multishot requests bring more.
+  std::uint32_t completions_due() const noexcept { return in_kernel_; }
+  /// True while something waits for an SQE.
+  bool has_backlog() const noexcept { return !backlog_.empty() || !cancels_.empty() || !strays_.empty(); }
+
+ private:
+  struct Queued {
+    std::uint32_t index;
+    std::uint32_t generation;
+  };
+
+  Result<void> refuse(const Operation& operation) const;
+  std::uint32_t take_slot(Operation& operation, bool internal);
+  bool is_backlogged(const Queued& queued) {
+    return table_[queued.index].generation == queued.generation && table_[queued.index].state == SlotState::kBacklog;
+  }
+  bool room_for(unsigned count, unsigned limit) const noexcept {
+    return count <= ring_.sq_space_left() && in_kernel_ + count <= limit;
+  }
+  bool place(std::uint32_t index);
+  void fill_sqe(std::uint32_t index, io_uring_sqe& sqe);
+  void place_backlog();
+  bool place_cancel(const Queued& target);
+  bool place_stray(std::uint64_t user_data);
+  bool make_room();
+  void submit_full_batch();
+
+  bool is_unsubmitted(std::uint32_t index) noexcept;
+  io_uring_sqe& sqe_at(std::uint32_t position) noexcept {
+    return ring_.raw()->sq.sqes[position & ring_.raw()->sq.ring_mask];
+  }
+  Result<void> cancel_slot(std::uint32_t index);
+  void cancel_backlogged(std::uint32_t index);
+  void revoke(std::uint32_t index);
+  bool queue_cancel(std::uint32_t index);
+  void end_later(std::uint32_t index, std::int32_t result);
+
+  void take(std::uint64_t user_data, const Completion& completion);
+  void take_cancel_reply(std::uint32_t index, std::int32_t res);
+  void finish(std::uint32_t index, Completion completion);
+  unsigned end_submitted(std::int32_t result, bool unsubmitted_too);
+  void release(std::uint32_t index);
+
+  Ring ring_;
+  KernelSupport support_;
+  InFlightTable table_;
+  RequestCounters counters_;
+  unsigned max_submit_;
+  unsigned operation_limit_;  // what may be in flight; less than cancel_limit_ so that a full ring can be emptied
+  unsigned cancel_limit_;
+  unsigned batch_ = 0;  // SQEs taken since the last submission
+  bool may_enter_ = false;
+  bool refuses_ = false;
+  bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation
+
+  std::deque<Queued> backlog_;
+  std::deque<Queued> cancels_;         // targets of cancelations that wait for an SQE
+  std::vector<std::uint64_t> strays_;  // requests that were given up and are still to be cancelled
+  std::vector<Queued> ended_;          // kEnded, to be told
+
+  Operation* completing_ = nullptr;
+  std::uint32_t completing_index_ = InFlightTable::kNone;
+  std::uint32_t in_kernel_ = 0;
+  std::uint32_t alive_ = 0;
+  unsigned told_ = 0;
+};
+
+}  // namespace assay::internal

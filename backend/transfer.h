@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "assay/backend/function_operation.h"
+#include "assay/backend/operation.h"
+#include "assay/backend/unique_function.h"
+
+namespace assay {
+
+/// What a transfer of many steps came to.
+struct TransferResult {
+  /// Moved in all. Less than asked for, without an error, is the end of the file.
+  std::size_t bytes = 0;
+  /// 0, or the negative errno that ended it early.
+  int error = 0;
+};
+
+using TransferCallback = UniqueFunction<void(TransferResult)>;
+
+namespace internal {
+
+/// A read or write that goes on until all is moved, the file ends, or an error that is not transient comes.
+///
+/// -EINTR is tried again at once, -EAGAIN once the descriptor is ready. A request of zero bytes moved ends a read (end
+/// of file); a write that moves nothing ends with -EIO rather than go round for ever.
+class Transfer final : public Operation {
+ public:
+  Transfer(OperationPool<Transfer>& pool, Requests& requests) : pool_(pool), requests_(requests) {}
+
+  OperationHandle start_read(int fd, std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+                             TransferCallback callback);
+  OperationHandle start_write(int fd, const std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+                              TransferCallback callback);
+
+ private:
+  OperationHandle start(int fd, std::size_t bytes, std::uint64_t offset, TransferCallback callback);
+  void prepare(io_uring_sqe& sqe) override;
+  void complete(const Completion& completion) override;
+  void cancelled(const Completion& completion) override;
+  bool advance(int result);
+  void end(int error);
+
+  OperationPool<Transfer>& pool_;
+  Requests& requests_;
+  int fd_ = -1;
+  bool writes_ = false;
+  bool polls_ = false;
+  int error_ = 0;
+  std::byte* buffer_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::size_t done_ = 0;
+  std::uint64_t offset_ = 0;
+  iovec vector_{};
+  TransferCallback callback_;
+};
+
+}  // namespace internal
+}  // namespace assay

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cassert>
+#include <concepts>
+#include <cstddef>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace assay {
+
+/// A callable that is owned by one holder: std::move_only_function (C++23), as far as callbacks need it.
+///
+/// A callable of up to 48 bytes that moves without throwing is kept in place, so a callback that captures a few
+/// pointers or a unique_ptr costs no allocation. Calling an empty one is a programming error and asserts.
+template <typename Signature>
+class UniqueFunction;
+
+template <typename R, typename... Args>
+class UniqueFunction<R(Args...)> {
+ public:
+  UniqueFunction() = default;
+  UniqueFunction(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): as the standard's
+
+  template <typename F>
+  requires(!std::same_as<std::remove_cvref_t<F>, UniqueFunction> && std::is_invocable_r_v<R, std::decay_t<F>&, Args...>)
+      UniqueFunction(F&& callable) {  // NOLINT(google-explicit-constructor): a lambda is passed where one is expected
+    using Callable = std::decay_t<F>;
+    if constexpr (kFits<Callable>) {
+      new (&storage_) Callable(std::forward<F>(callable));
+      table_ = &kInPlace<Callable>;
+    } else {
+      new (&storage_) Callable*(new Callable(std::forward<F>(callable)));
+      table_ = &kOnHeap<Callable>;
+    }
+  }
+
+  UniqueFunction(UniqueFunction&& other) noexcept { take(other); }
+  UniqueFunction& operator=(UniqueFunction&& other) noexcept {
+    if (this != &other) {
+      reset();
+      take(other);
+    }
+    return *this;
+  }
+  UniqueFunction(const UniqueFunction&) = delete;
+  UniqueFunction& operator=(const UniqueFunction&) = delete;
+  ~UniqueFunction() { reset(); }
+
+  explicit operator bool() const noexcept { return table_ != nullptr; }
+  R operator()(Args... args) {
+    assert(table_ != nullptr);
+    return table_->call(&storage_, std::forward<Args>(args)...);
+  }
+
+ private:
+  static constexpr std::size_t kInPlaceBytes = 48;
+  struct Table {
+    R (*call)(void* storage, Args&&... args);
+    void (*move)(void* from, void* to) noexcept;  // leaves nothing to destroy in `from`
+    void (*destroy)(void* storage) noexcept;
+  };
+
+  template <typename F>
+  static constexpr bool kFits = sizeof(F) <= kInPlaceBytes &&
+                                alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
+
+  template <typename F>
+  static constexpr Table kInPlace = {
+      [](void* storage, Args&&... args) -> R { return (*static_cast<F*>(storage))(std::forward<Args>(args)...); },
+      [](void* from, void* to) noexcept {
+        new (to) F(std::move(*static_cast<F*>(from)));
+        static_cast<F*>(from)->~F();
+      },
+      [](void* storage) noexcept { static_cast<F*>(storage)->~F(); }};
+
+  template <typename F>
+  static constexpr Table kOnHeap = {
+      [](void* storage, Args&&... args) -> R { return (**static_cast<F**>(storage))(std::forward<Args>(args)...); },
+      [](void* from, void* to) noexcept { new (to) F*(*static_cast<F**>(from)); },
+      [](void* storage) noexcept { delete *static_cast<F**>(storage); }};
+
+  void take(UniqueFunction& other) noexcept {
+    table_ = std::exchange(other.table_, nullptr);
+    if (table_ != nullptr) table_->move(&other.storage_, &storage_);
+  }
+  void reset() noexcept {
+    if (const Table* table = std::exchange(table_, nullptr)) table->destroy(&storage_);
+  }
+
+  alignas(std::max_align_t) std::byte storage_[kInPlaceBytes];
+  const Table* table_ = nullptr;
+};
+
+namespace internal {
+
+/// A callback whose owner may be destroyed by it. The callable is moved out of the owner for the time of the call, so
+/// that it outlives an owner that goes away meanwhile.
+template <typename... Args>
+class OwnedCallback {
+ public:
+  explicit OwnedCallback(UniqueFunction<void(Args...)> function) : function_(std::move(function)) {}
+  OwnedCallback(const OwnedCallback&) = delete;
+  OwnedCallback& operator=(const OwnedCallback&) = delete;
+  ~OwnedCallback() {
+    if (owner_gone_ != nullptr) *owner_gone_ = true;
+  }
+
+  /// Calls. False when the owner was destroyed by the call and must not be touched any more.
+  bool run(Args... args) {
+    if (!function_) return true;
+    bool gone = false;
+    bool* outer = std::exchange(owner_gone_, &gone);
+    UniqueFunction<void(Args...)> function = std::move(function_);
+    function(args...);
+    if (gone) {
+      if (outer != nullptr) *outer = true;
+      return false;
+    }
+    owner_gone_ = outer;
+    function_ = std::move(function);
+    return true;
+  }
+
+ private:
+  UniqueFunction<void(Args...)> function_;
+  bool* owner_gone_ = nullptr;
+};
+
+}  // namespace internal
+}  // namespace assay
