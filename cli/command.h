@@ -21,6 +21,9 @@ void add_profiles_command(CLI::App& program, Run& run);
 void add_faults_command(CLI::App& program, Run& run);
 void add_conformance_command(CLI::App& program, Run& run);
 
+/// Gives a subcommand the description that its own --help shows; the program's --help keeps the short one.
+void describe(CLI::App& command, const std::string& description);
+
 /// Prints the one line that an error is told by, and returns the exit status: 2 when a person's input was wrong, 1 when
 /// something failed.
 int report_error(const Error& error);

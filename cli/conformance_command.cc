@@ -23,9 +23,9 @@ std::string check_seed(const std::string& text) {
 void add_conformance_command(CLI::App& program, Run& run) {
   const auto options = std::make_shared<conformance::ConformanceOptions>();
   CLI::App* command = program.add_subcommand("conformance", "Hold kernels, and the backend on them, to their promises");
-  command->description(
-      "Runs the suites on kernels real and simulated: `Ring*`, does this kernel do what io_uring promises, and\n"
-      "`Backend*`, does the backend keep its promises on that kernel. Ends with a table of suites and kernels.");
+  describe(*command,
+           "Runs the suites on kernels real and simulated: `Ring*`, does this kernel do what io_uring promises, and\n"
+           "`Backend*`, does the backend keep its promises on that kernel. Ends with a table of suites and kernels.");
   command->add_option("--kernel", options->kernels, "A kernel (repeatable); by default all that there are")
       ->type_name("KERNEL")
       ->expected(1)

@@ -40,7 +40,8 @@ void print_json() {
 void add_faults_command(CLI::App& program, Run& run) {
   const auto json = std::make_shared<bool>(false);
   CLI::App* command = program.add_subcommand("faults", "List the faults that can be injected, with what each means");
-  command->description(
+  describe(
+      *command,
       "Lists the fault points: where a kernel may legally do what it almost never does. Each is told by what a program\n"
       "sees, what makes a real kernel do it, what counts as a crossing, and which settings a plan's rule takes.");
   command->add_flag("--json", *json, "Print JSON");

@@ -15,6 +15,11 @@ int report_error(const Error& error) {
   return error == std::errc::invalid_argument ? kExitBadInput : kExitFailed;
 }
 
+void describe(CLI::App& command, const std::string& description) {
+  // The subcommand is parsed, its --help too, only when it was chosen.
+  command.preparse_callback([&command, description](std::size_t) { command.description(description); });
+}
+
 std::string unavailable_hint(const Error& error) {
   if (error == std::errc::function_not_supported) {
     return " (the kernel is older than 5.1, was built without io_uring, or a seccomp filter hides it)";

@@ -39,7 +39,8 @@ int run_probe(const ProbeOptions& options) {
 void add_probe_command(CLI::App& program, Run& run) {
   const auto options = std::make_shared<ProbeOptions>();
   CLI::App* command = program.add_subcommand("probe", "Find out what a kernel offers and how it behaves");
-  command->description(
+  describe(
+      *command,
       "Finds out what a kernel offers (features, opcodes, flags, registrations) by asking it and by short trials,\n"
       "and how it behaves where kernels differ without a feature bit. What could not be tried says `assumed`.");
   command->add_option("--kernel", options->kernel, "The kernel: linux, or sim:PROFILE with its variations")

@@ -56,7 +56,7 @@ int run_diff(const ProfilesOptions& options) {
 void add_profiles_command(CLI::App& program, Run& run) {
   const auto options = std::make_shared<ProfilesOptions>();
   CLI::App* command = program.add_subcommand("profiles", "List the kernels that can be simulated, and what each has");
-  command->description("Lists the profiles: the kernels that `--kernel sim:PROFILE` can simulate.");
+  describe(*command, "Lists the profiles: the kernels that `--kernel sim:PROFILE` can simulate.");
   command->require_subcommand(0, 1);
   command->footer(
       "Examples:\n"

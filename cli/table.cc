@@ -30,16 +30,15 @@ std::vector<std::string> wrap(const std::string& text, std::size_t width) {
 
 void print_row(std::ostream& out, const std::vector<std::string>& cells, const std::vector<std::size_t>& widths,
                std::size_t last_width) {
-  std::size_t indent = 0;
+  std::string begin;
   for (std::size_t i = 0; i + 1 < cells.size(); ++i) {
-    out << cells[i] << std::string(widths[i] + kGap - cells[i].size(), ' ');
-    indent += widths[i] + kGap;
+    begin += cells[i] + std::string(widths[i] + kGap - cells[i].size(), ' ');
   }
-  bool first = true;
-  for (const std::string& line : wrap(cells.back(), last_width)) {
-    if (!first) out << std::string(indent, ' ');
-    out << line << '\n';
-    first = false;
+  const std::string indent(begin.size(), ' ');
+  for (const std::string& end : wrap(cells.back(), last_width)) {
+    const std::string line = begin + end;
+    out << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+    begin = indent;
   }
 }
 

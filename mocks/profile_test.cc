@@ -276,6 +276,7 @@ TEST(NearestName, IsNearOrNothing) {
   const std::vector<std::string> known = {"enter/eintr", "enter/eagain", "cqe/short"};
   EXPECT_EQ(nearest_name("enter/eintrr", known), "enter/eintr");
   EXPECT_EQ(nearest_name("ENTER/EAGAIN", known), "enter/eagain");
+  EXPECT_EQ(nearest_name("cqe/shrot", known), "cqe/short");
   EXPECT_EQ(nearest_name("banana", known), "");
   EXPECT_EQ(nearest_name("", known), "");
 }
