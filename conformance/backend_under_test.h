@@ -120,7 +120,7 @@ enum class OperationId : std::uint64_t {};
 
 using EventCallback = std::function<void(unsigned bits)>;
 /// The kernel's result: >= 0, or a negative errno.
-using Completion = std::function<void(int res)>;
+using OperationCallback = std::function<void(int res)>;
 using Prepare = std::function<void(io_uring_sqe& sqe)>;
 
 /// How large a case wants the rings.
@@ -171,31 +171,31 @@ class BackendUnderTest {
   /// Operations. They are started at once or with the next turn; the completion is called exactly once. Memory that the
   /// kernel reads or writes is the caller's, until then; an iovec array and a path are copied.
   virtual Result<OperationId> read(int /*fd*/, std::span<std::byte> /*buffer*/, std::uint64_t /*offset*/,
-                                   Completion /*done*/) {
+                                   OperationCallback /*done*/) {
     return lacks("read");
   }
   virtual Result<OperationId> write(int /*fd*/, std::span<const std::byte> /*buffer*/, std::uint64_t /*offset*/,
-                                    Completion /*done*/) {
+                                    OperationCallback /*done*/) {
     return lacks("write");
   }
   virtual Result<OperationId> readv(int /*fd*/, std::span<const iovec> /*buffers*/, std::uint64_t /*offset*/,
-                                    Completion /*done*/) {
+                                    OperationCallback /*done*/) {
     return lacks("readv");
   }
   virtual Result<OperationId> writev(int /*fd*/, std::span<const iovec> /*buffers*/, std::uint64_t /*offset*/,
-                                     Completion /*done*/) {
+                                     OperationCallback /*done*/) {
     return lacks("writev");
   }
-  virtual Result<OperationId> fsync(int /*fd*/, Completion /*done*/) { return lacks("fsync"); }
+  virtual Result<OperationId> fsync(int /*fd*/, OperationCallback /*done*/) { return lacks("fsync"); }
   virtual Result<OperationId> openat(int /*directory_fd*/, const std::string& /*path*/, int /*flags*/, mode_t /*mode*/,
-                                     Completion /*done*/) {
+                                     OperationCallback /*done*/) {
     return lacks("openat");
   }
-  virtual Result<OperationId> close(int /*fd*/, Completion /*done*/) { return lacks("close"); }
+  virtual Result<OperationId> close(int /*fd*/, OperationCallback /*done*/) { return lacks("close"); }
 
   /// An operation of the user's own, not yet submitted. `prepare` fills everything of the SQE but its user_data and may
   /// be called at any time from `submit` to the end of the next turn.
-  virtual Result<OperationId> make_operation(Prepare /*prepare*/, Completion /*done*/) {
+  virtual Result<OperationId> make_operation(Prepare /*prepare*/, OperationCallback /*done*/) {
     return lacks("make_operation");
   }
   /// Submits it; once it is over it may be submitted again. An error without any effect while it is in flight.

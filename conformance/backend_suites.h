@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "assay/conformance/backend_case.h"
+
+// The behaviours, a function a suite; each is defined in the file of the same name.
+namespace assay::conformance::internal {
+
+using BackendBehaviours = std::vector<BackendBehaviour>;
+
+void add_backend_loop(BackendBehaviours& behaviours);
+void add_backend_fd_events(BackendBehaviours& behaviours);
+void add_backend_timers(BackendBehaviours& behaviours);
+void add_backend_signals(BackendBehaviours& behaviours);
+void add_backend_files(BackendBehaviours& behaviours);
+void add_backend_operations(BackendBehaviours& behaviours);
+void add_backend_chains(BackendBehaviours& behaviours);
+void add_backend_wake(BackendBehaviours& behaviours);
+void add_backend_life(BackendBehaviours& behaviours);
+void add_backend_faults(BackendBehaviours& behaviours);
+
+}  // namespace assay::conformance::internal
