@@ -45,6 +45,10 @@ class SimKernel final : public Kernel {
   ~SimKernel() override;
 
   const Profile& profile() const noexcept;
+  /// The requests that wait for something, a line each. For messages about a wait that ended with -EDEADLK.
+  std::string describe_waiting() const;
+  /// The simulator's own fds are numbered from here on; whoever counts a program's fds leaves them out.
+  static int first_own_fd();
 
   int setup(unsigned entries, io_uring_params* params) override;
   int enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,

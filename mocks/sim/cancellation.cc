@@ -1,0 +1,147 @@
+// Finding requests and ending them early. Follows io_uring/cancel.c.
+
+#include <cerrno>
+
+#include "assay/mocks/sim/operations/operation.h"
+#include "assay/mocks/sim/ring.h"
+
+namespace assay::internal {
+
+bool SimRing::matches(const Request& request, const CancelMatch& match, const Request* canceller) const {
+  // A canceller never finds itself, nor a request that another pass has cancelled already.
+  if (&request == canceller || request.cancelled) return false;
+  if (match.flags & IORING_ASYNC_CANCEL_ANY) return true;
+  if (match.flags & IORING_ASYNC_CANCEL_FD) {
+    if (request.fd < 0 || !request.operation->needs_file || !same_file(request.fd, match.fd)) return false;
+  }
+  if ((match.flags & uapi::kAsyncCancelOp) && request.opcode() != match.opcode) return false;
+  const bool by_user_data =
+      (match.flags & uapi::kAsyncCancelUserdata) || !(match.flags & (IORING_ASYNC_CANCEL_FD | uapi::kAsyncCancelOp));
+  return !by_user_data || request.sqe().user_data == match.user_data;
+}
+
+void SimRing::post_cancelled(Request& request, bool from_task_work) {
+  request.cancelled = true;
+  fail(request);
+  request.result = -ECANCELED;
+  if (from_task_work) {
+    queue_task_work(request, run_complete);
+  } else {
+    complete(request);
+  }
+}
+
+/// What one attempt finds: first among the workers, then among polls and requests that wait for their file, of which
+/// the latest comes first, then among timeouts. 0, -ENOENT or -EALREADY.
+int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
+  for (Request* request = workers_.first(); request != nullptr; request = workers_.after(request)) {
+    if (!matches(*request, match, canceller)) continue;
+    workers_.remove(request);
+    post_cancelled(*request, true);
+    return 0;
+  }
+  for (Request* request = armed_.last(); request != nullptr; request = armed_.before(request)) {
+    if (!matches(*request, match, canceller)) continue;
+    if (!world_.has_feature(IORING_FEAT_FAST_POLL) && request->opcode() != IORING_OP_POLL_ADD) {
+      // Without fast poll it is a worker that waits there; it is interrupted, and its own result says so.
+      disarm_file(*request);
+      request->cancelled = true;
+      fail(*request);
+      request->result = -EINTR;
+      queue_task_work(*request, run_complete);
+      return -EALREADY;
+    }
+    disarm_file(*request);
+    post_cancelled(*request, world_.behaviour().poll_cancelled_from_task_work);
+    return 0;
+  }
+  // A poll whose task work has not run yet can still be cancelled.
+  for (Request* request = task_work_.last(); request != nullptr; request = task_work_.before(request)) {
+    if (!request->in_epoll || !matches(*request, match, canceller)) continue;
+    request->cancelled = true;
+    return 0;
+  }
+  if (match.flags & IORING_ASYNC_CANCEL_FD) return -ENOENT;
+  for (Request* request = timeouts_.first(); request != nullptr; request = timeouts_.after(request)) {
+    if (!matches(*request, match, canceller)) continue;
+    timeouts_.remove(request);
+    disarm_timer(*request);
+    post_cancelled(*request, world_.behaviour().timeout_cancelled_from_task_work);
+    return 0;
+  }
+  return -ENOENT;
+}
+
+int SimRing::cancel(const CancelMatch& match, const Request* canceller) {
+  const bool all = (match.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
+  if (!all) return cancel_one(match, canceller);
+  int cancelled = 0;
+  while (cancel_one(match, canceller) != -ENOENT) ++cancelled;
+  return cancelled;
+}
+
+int SimRing::cancel_timeout(std::uint64_t user_data) {
+  for (Request* request = timeouts_.first(); request != nullptr; request = timeouts_.after(request)) {
+    if (request->sqe().user_data != user_data) continue;
+    timeouts_.remove(request);
+    disarm_timer(*request);
+    post_cancelled(*request, world_.behaviour().timeout_cancelled_from_task_work);
+    return 0;
+  }
+  return -ENOENT;
+}
+
+/// The latest POLL_ADD with this user_data that is armed and has not fired; null if there is none.
+Request* SimRing::find_poll(std::uint64_t user_data) {
+  for (Request* request = armed_.last(); request != nullptr; request = armed_.before(request)) {
+    if (request->opcode() == IORING_OP_POLL_ADD && request->sqe().user_data == user_data) return request;
+  }
+  return nullptr;
+}
+
+void SimRing::finish_removed_poll(Request& poll) {
+  post_cancelled(poll, world_.behaviour().poll_cancelled_from_task_work);
+}
+
+Request* SimRing::find_timeout(std::uint64_t user_data) const {
+  for (Request* request = timeouts_.first(); request != nullptr; request = timeouts_.after(request)) {
+    if (request->sqe().user_data == user_data) return request;
+  }
+  return nullptr;
+}
+
+Request* SimRing::find_link_timeout(std::uint64_t user_data) const {
+  for (const auto& [when, request] : timers_) {
+    if (request->opcode() == IORING_OP_LINK_TIMEOUT && request->sqe().user_data == user_data) return request;
+  }
+  return nullptr;
+}
+
+/// The ring goes away: everything ends without a trace.
+void SimRing::cancel_everything() {
+  const auto drop_chain = [this](Request* request) {
+    while (request != nullptr) {
+      Request* next = request->link;
+      release(*request);
+      request = next;
+    }
+  };
+  for (RequestList* list : {&task_work_, &workers_, &drained_}) {
+    while (Request* request = list->first()) {
+      list->remove(request);
+      drop_chain(request);
+    }
+  }
+  while (Request* request = armed_.first()) {
+    disarm_file(*request);
+    drop_chain(request);
+  }
+  while (Request* request = timeouts_.first()) {
+    timeouts_.remove(request);
+    drop_chain(request);
+  }
+  // What is left are LINK_TIMEOUTs, which went with the chains that they limited.
+  while (!timers_.empty()) release(*timers_.begin()->second);
+}
+
+}  // namespace assay::internal

@@ -1,0 +1,72 @@
+#include "assay/mocks/sim/completion_queue.h"
+
+#include <cstring>
+
+#include "assay/mocks/sim/ring_memory.h"
+#include "assay/mocks/sim/world.h"
+
+namespace assay::internal {
+
+namespace {
+// What strict mode leaves behind: no plausible user_data, and a negative result that is no errno.
+constexpr int kScribble = 0xdb;
+}  // namespace
+
+bool CompletionQueue::full() const { return tail_ - memory_.load_cq_head() >= memory_.cq_entries(); }
+
+unsigned CompletionQueue::waiting() const { return tail_ - memory_.load_cq_head(); }
+
+void CompletionQueue::write(const Completion& completion) {
+  io_uring_cqe* cqe = memory_.cqe_at(tail_);
+  cqe->user_data = completion.user_data;
+  cqe->res = completion.result;
+  cqe->flags = completion.flags;
+  if (memory_.cqe_bytes() > sizeof(io_uring_cqe)) std::memcpy(cqe + 1, completion.extra, sizeof completion.extra);
+  memory_.store_cq_tail(++tail_);
+}
+
+bool CompletionQueue::try_post(const Completion& completion, const io_uring_sqe* sqe) {
+  if (!backlog_.empty() && world_.behaviour().backlog_keeps_order) return false;
+  if (full() || world_.choose(ChoicePoint::kCqFull, 2, sqe) != 0) return false;
+  write(completion);
+  return true;
+}
+
+bool CompletionQueue::overflow(const Completion& completion, const io_uring_sqe* sqe) {
+  if (world_.profile().semantics.overflow_drops) {
+    memory_.count_overflow();
+    return false;
+  }
+  if (world_.choose(ChoicePoint::kOverflowAllocation, 2, sqe) != 0) {
+    memory_.count_overflow();
+    dropped_ = true;
+    return false;
+  }
+  if (backlog_.empty() && world_.behaviour().has_overflow_flag) memory_.set_sq_flag(IORING_SQ_CQ_OVERFLOW);
+  backlog_.push_back(completion);
+  return true;
+}
+
+bool CompletionQueue::flush() {
+  if (backlog_.empty()) return true;
+  while (!backlog_.empty() && !full()) {
+    write(backlog_.front());
+    backlog_.pop_front();
+  }
+  if (!backlog_.empty()) return false;
+  memory_.clear_sq_flag(IORING_SQ_CQ_OVERFLOW);
+  return true;
+}
+
+void CompletionQueue::scribble_passed() {
+  const std::uint32_t head = memory_.load_cq_head();
+  // A head beyond the tail is the user's mistake, and no reason to scribble over the whole ring for ever.
+  if (static_cast<std::int32_t>(tail_ - head) < 0) return;
+  for (; scribbled_ != head; ++scribbled_) {
+    // The slot is the kernel's again only if it has not posted there since.
+    if (tail_ - scribbled_ > memory_.cq_entries()) continue;
+    std::memset(static_cast<void*>(memory_.cqe_at(scribbled_)), kScribble, memory_.cqe_bytes());
+  }
+}
+
+}  // namespace assay::internal

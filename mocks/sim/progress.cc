@@ -1,0 +1,273 @@
+// What happens to requests after their submission: task work, workers, armed files, timers, and who is told.
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "assay/mocks/sim/operations/operation.h"
+#include "assay/mocks/sim/ring.h"
+
+namespace assay::internal {
+
+void SimRing::queue_task_work(Request& request, Step step) {
+  if (task_work_.empty()) {
+    if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
+    if (has_flag(IORING_SETUP_DEFER_TASKRUN) && eventfd_) {
+      cq_changed_ = true;  // with deferred task work the eventfd already tells that there is some
+      signal_eventfd();
+    }
+  }
+  request.step = step;
+  request.place = Place::kTaskWork;
+  task_work_.push_back(&request);
+}
+
+bool SimRing::run_task_work() {
+  if (task_work_.empty()) return false;
+  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+  while (!task_work_.empty()) {
+    const std::size_t count = task_work_.size();
+    const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
+    Request* request = task_work_.take(index);
+    request->place = Place::kSubmission;
+    request->step(*this, *request);
+    if (task_work_.empty()) commit();
+  }
+  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+  return true;
+}
+
+void SimRing::queue_worker(Request& request) {
+  // The worker may run when the caller has closed the fd. (A chain's file is looked up when it runs.)
+  if (request.place != Place::kChain && assign_file(request) && request.operation->needs_file && !request.file) {
+    request.file = Descriptor::duplicate(request.fd);
+    if (request.file) request.fd = request.file.get();
+  }
+  request.place = Place::kWorker;
+  workers_.push_back(&request);
+}
+
+bool SimRing::run_workers() {
+  if (workers_.empty()) return false;
+  // Only those that are there now: what they start runs in its turn.
+  for (std::size_t count = workers_.size(); count > 0; --count) {
+    const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
+    Request* request = workers_.take(index);
+    in_worker_ = true;
+    run_in_worker(*request);
+    commit();
+    in_worker_ = false;
+  }
+  return true;
+}
+
+void SimRing::run_in_worker(Request& request) {
+  request.in_worker = true;
+  request.force_worker = false;
+  if (!has_flag(IORING_SETUP_DEFER_TASKRUN)) return issue(request);
+  // Only the issuer may post, so the worker hands its result over as task work. Where it had to wait, or the operation
+  // parked itself, there is nothing to hand over yet.
+  request.place = Place::kSubmission;
+  if (!assign_file(request)) {
+    fail(request);
+    request.result = -EBADF;
+    return queue_task_work(request, run_complete);
+  }
+  if (const auto error = world_.choose(ChoicePoint::kResultError, 4096, &request.sqe()); error != 0) {
+    fail(request);
+    request.result = -static_cast<std::int32_t>(error);
+    return queue_task_work(request, run_complete);
+  }
+  Request* const limit = request.arms_link_timeout ? request.link : nullptr;
+  switch (request.operation->issue(*this, request)) {
+    case Outcome::kDone:
+      return queue_task_work(request, run_complete);
+    case Outcome::kTaken:
+      return;
+    case Outcome::kWouldBlock:
+      wait_for_file(request);
+      break;
+    case Outcome::kParked:
+      break;
+  }
+  arm_link_timeout(request, limit);
+}
+
+/// A request that would block waits for its file to become ready, and is then tried again.
+void SimRing::wait_for_file(Request& request) {
+  const int error = arm_file(request, request.operation->ready_events | EPOLLONESHOT, run_retry);
+  if (error == -EPERM) return queue_worker(request);  // a file that cannot be polled is left to a worker
+  if (error != 0) {
+    fail(request);
+    request.result = error;
+    queue_task_work(request, run_complete);
+  }
+}
+
+void SimRing::run_retry(SimRing& ring, Request& request) {
+  if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
+  switch (request.operation->issue(ring, request)) {
+    case Outcome::kDone:
+      return ring.complete(request);
+    case Outcome::kTaken:
+      return;
+    case Outcome::kWouldBlock:
+      return ring.wait_for_file(request);
+    case Outcome::kParked:
+      return;
+  }
+}
+
+int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
+  if (!request.file) {
+    request.file = Descriptor::duplicate(request.fd);
+    if (!request.file) return errno == EBADF ? -EBADF : -ENOMEM;
+    request.fd = request.file.get();
+  }
+  if (!armed_files_) {
+    armed_files_ = Descriptor::adopt(::epoll_create1(EPOLL_CLOEXEC));
+    if (!armed_files_) return -ENOMEM;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (::epoll_ctl(ring_fd_.get(), EPOLL_CTL_ADD, armed_files_.get(), &event) != 0) return -ENOMEM;
+  }
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &request;
+  const int operation = request.in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (::epoll_ctl(armed_files_.get(), operation, request.fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
+  if (!request.in_epoll) ++armed_count_;
+  request.in_epoll = true;
+  request.step = step;
+  request.serial = world_.next_serial();
+  request.ready_events = 0;
+  request.place = Place::kArmed;
+  armed_.push_back(&request);
+  return 0;
+}
+
+void SimRing::disarm_file(Request& request) {
+  if (!request.in_epoll) return;
+  ::epoll_ctl(armed_files_.get(), EPOLL_CTL_DEL, request.fd, nullptr);
+  request.in_epoll = false;
+  --armed_count_;
+  if (request.place == Place::kArmed) {
+    armed_.remove(&request);
+    request.place = Place::kSubmission;
+  }
+}
+
+void SimRing::arm_timer(Request& request, Step expired) {
+  request.step = expired;
+  request.serial = world_.next_serial();
+  request.place = Place::kTimer;
+  timers_.emplace(std::pair(request.deadline, request.serial), &request);
+}
+
+void SimRing::disarm_timer(Request& request) {
+  if (request.place != Place::kTimer) return;
+  timers_.erase(std::pair(request.deadline, request.serial));
+  request.place = Place::kSubmission;
+}
+
+Nanoseconds SimRing::next_deadline() const { return timers_.empty() ? kNever : timers_.begin()->first.first; }
+
+bool SimRing::collect() {
+  bool found = false;
+  if (!timers_.empty()) {
+    const Nanoseconds now = world_.clock().now();
+    while (!timers_.empty() && timers_.begin()->first.first <= now) {
+      Request* request = timers_.begin()->second;
+      timers_.erase(timers_.begin());
+      request->place = Place::kSubmission;
+      request->step(*this, *request);
+      found = true;
+    }
+  }
+  if (armed_count_ == 0) return found;
+
+  epoll_event events[64];
+  std::vector<Request*> ready;
+  for (;;) {
+    const int count = ::epoll_wait(armed_files_.get(), events, 64, 0);
+    for (int index = 0; index < count; ++index) {
+      Request* request = static_cast<Request*>(events[index].data.ptr);
+      request->ready_events |= events[index].events;
+      if (request->place == Place::kArmed) ready.push_back(request);
+    }
+    if (count < 64) break;
+  }
+  // epoll's order is that of wake-ups, partly by other threads; ours is that of arming.
+  std::sort(ready.begin(), ready.end(), [](Request* left, Request* right) { return left->serial < right->serial; });
+  for (Request* request : ready) {
+    if (request->place != Place::kArmed) continue;  // an edge-triggered one can be reported twice
+    armed_.remove(request);
+    queue_task_work(*request, request->step);
+    found = true;
+  }
+  return found;
+}
+
+/// Completions became visible: the registered eventfd is told, and timeouts that count completions are looked at.
+void SimRing::commit() {
+  while (cq_changed_) {
+    signal_eventfd();
+    cq_changed_ = false;
+    if (has_counted_timeouts_) flush_counted_timeouts();
+  }
+}
+
+void SimRing::signal_eventfd() {
+  if (!eventfd_ || (eventfd_only_async_ && !in_worker_)) return;
+  if (memory_.cq_flags() & IORING_CQ_EVENTFD_DISABLED) return;
+  const std::uint64_t one = 1;
+  // A counter at its limit stays readable, which is all that matters.
+  static_cast<void>(!::write(eventfd_.get(), &one, sizeof one));
+}
+
+bool SimRing::readable() const {
+  return cq_.waiting() > 0 || cq_.has_backlog() || (has_flag(IORING_SETUP_DEFER_TASKRUN) && !task_work_.empty());
+}
+
+void SimRing::update_doorbell() {
+  const bool ring = readable();
+  if (ring == doorbell_rung_ || !doorbell_) return;
+  std::uint64_t count = 1;
+  if (ring) {
+    static_cast<void>(!::write(doorbell_.get(), &count, sizeof count));
+  } else {
+    static_cast<void>(!::read(doorbell_.get(), &count, sizeof count));
+  }
+  doorbell_rung_ = ring;
+}
+
+bool SimRing::run_poll_thread() {
+  if (!poll_thread() || disabled_ || !poll_thread_awake_) return false;
+  const Nanoseconds now = world_.clock().now();
+  if (memory_.load_sq_tail() != sq_head_) {
+    submit(memory_.sq_entries());
+    poll_thread_sleeps_at_ = now + poll_thread_idle_;
+    return true;
+  }
+  if (now >= poll_thread_sleeps_at_) {
+    // The kernel looks at the SQ once more after it has raised the flag, so that no SQE is left lying.
+    memory_.set_sq_flag(IORING_SQ_NEED_WAKEUP);
+    if (memory_.load_sq_tail() == sq_head_) {
+      poll_thread_awake_ = false;
+    } else {
+      memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
+    }
+  }
+  return false;
+}
+
+void SimRing::wake_poll_thread() {
+  if (poll_thread_awake_) return;
+  poll_thread_awake_ = true;
+  poll_thread_sleeps_at_ = world_.clock().now() + poll_thread_idle_;
+  memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
+}
+
+}  // namespace assay::internal

@@ -1,0 +1,237 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "assay/backend/uapi.h"
+#include "assay/mocks/sim/completion_queue.h"
+#include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/request.h"
+#include "assay/mocks/sim/ring_memory.h"
+#include "assay/mocks/sim/world.h"
+
+namespace assay::internal {
+
+/// What a cancellation looks for (struct io_cancel_data).
+struct CancelMatch {
+  std::uint64_t user_data = 0;
+  std::uint32_t flags = 0;  // IORING_ASYNC_CANCEL_*
+  int fd = -1;
+  std::uint8_t opcode = 0;
+};
+
+/// One simulated ring: its memory, its requests and what they wait for (the kernel's struct io_ring_ctx).
+class SimRing {
+ public:
+  SimRing(SimWorld& world, std::uint32_t setup_flags);
+  ~SimRing();
+
+  // Life (ring.cc).
+
+  /// Makes memory and fds; fills what `params` tells the user. 0 or a negative errno.
+  int open(io_uring_params& params);
+  int fd() const { return ring_fd_.get(); }
+  /// The fd goes away; requests and files stay until the last reference is dropped.
+  void close_fd() { ring_fd_.reset(); }
+  void add_reference() { ++references_; }
+  bool drop_reference() { return --references_ == 0; }
+
+  SimWorld& world() { return world_; }
+  RingMemory& memory() { return memory_; }
+  CompletionQueue& cq() { return cq_; }
+  bool has_flag(std::uint32_t setup_flag) const { return (setup_flags_ & setup_flag) != 0; }
+  bool disabled() const { return disabled_; }
+  /// The thread that owns a SINGLE_ISSUER ring; 0 while there is none.
+  pid_t issuer() const { return issuer_; }
+  void become_issuer();
+  bool issued_by_other() const;
+
+  // Submission (submission.cc).
+
+  /// Consumes up to `count` SQEs. The number consumed, or a negative errno.
+  int submit(unsigned count);
+  /// Carries a request out as far as that goes without waiting.
+  void issue(Request& request);
+  /// Ends a request with `request.result`: its completion, its chain, itself.
+  void complete(Request& request);
+  void complete(Request& request, std::int32_t result) {
+    request.result = result;
+    complete(request);
+  }
+  /// Marks a request as failed, as far as links and IOSQE_CQE_SKIP_SUCCESS are concerned.
+  void fail(Request& request);
+  void complete_failed(Request& request, std::int32_t error) {
+    fail(request);
+    complete(request, error);
+  }
+  /// One completion of a multishot request that may go on. Returns false if the request must end; then its last
+  /// completion, without IORING_CQE_F_MORE, is still to be made.
+  bool post_multishot(Request& request, std::int32_t result);
+  /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.
+  Request* chain_last() const { return chain_last_; }
+
+  // Progress (progress.cc).
+
+  /// Finds files that became ready and times that passed, and queues their task work. Returns whether there were any.
+  bool collect();
+  bool run_workers();
+  /// Runs what task work there is. The caller has seen to it that the kernel would.
+  bool run_task_work();
+  bool has_task_work() const { return !task_work_.empty(); }
+  bool has_workers() const { return !workers_.empty(); }
+  void queue_task_work(Request& request, Step step);
+  void queue_worker(Request& request);
+  /// Waits for the file of `request` to have one of these events (EPOLL*); then runs `step`. 0 or a negative errno.
+  int arm_file(Request& request, std::uint32_t events, Step step);
+  void disarm_file(Request& request);
+  /// Runs `expired` (in the middle of `collect`) once the clock shows `request.deadline`.
+  void arm_timer(Request& request, Step expired);
+  void disarm_timer(Request& request);
+  Nanoseconds next_deadline() const;
+  int armed_files_fd() const { return armed_count_ > 0 ? armed_files_.get() : -1; }
+  /// Makes the ring fd readable, or not, as the CQ is at the moment.
+  void update_doorbell();
+  /// Whether poll(2) on the ring's fd shows POLLIN.
+  bool readable() const;
+  bool poll_thread() const { return has_flag(IORING_SETUP_SQPOLL); }
+  /// One turn of the SQPOLL thread. Returns whether it did something.
+  bool run_poll_thread();
+  void wake_poll_thread();
+
+  // Cancellation (cancellation.cc).
+
+  /// Cancels the first match, or all of them with IORING_ASYNC_CANCEL_ALL or _ANY. As the result of ASYNC_CANCEL.
+  int cancel(const CancelMatch& match, const Request* canceller);
+  int cancel_timeout(std::uint64_t user_data);
+  Request* find_poll(std::uint64_t user_data);
+  /// Ends a poll that POLL_REMOVE has disarmed.
+  void finish_removed_poll(Request& poll);
+  Request* find_timeout(std::uint64_t user_data) const;
+  Request* find_link_timeout(std::uint64_t user_data) const;
+  void cancel_everything();
+
+  // Timeouts (operations/timeout.cc).
+
+  /// Timeouts in the order in which the kernel keeps them: by the completions that they wait for.
+  RequestList& timeouts() { return timeouts_; }
+  std::uint32_t timeouts_fired() const { return timeouts_fired_; }
+  void count_fired_timeout() { ++timeouts_fired_; }
+  void set_last_timeout_flush(std::uint32_t sequence) { last_timeout_flush_ = sequence; }
+  void note_counted_timeout() { has_counted_timeouts_ = true; }
+
+  // Registration (registration.cc).
+
+  int register_op(unsigned opcode, void* arg, unsigned nr_args);
+  /// The fd in a slot of the file table, or -1.
+  int fixed_file(unsigned slot) const { return slot < files_.size() ? files_[slot].get() : -1; }
+  int install_fixed_file(unsigned slot, int fd);
+  int close_fixed_file(unsigned slot);
+  const std::vector<iovec>& buffers() const { return buffers_; }
+  bool has_file_table() const { return has_files_; }
+  int update_files(std::uint32_t offset, const std::int32_t* fds, unsigned count);
+
+  void describe_waiting(std::string& text) const;
+  /// Post from outside: MSG_RING. Returns false if the completion was dropped.
+  bool post_message(const Completion& completion);
+
+ private:
+  // submission.cc
+  int initialise(Request& request, const io_uring_sqe& sqe);
+  bool submit_one(Request& request, const io_uring_sqe& sqe);
+  bool refuse(Request& request, int error, bool by_operation);
+  bool refuse_as_before_516(Request& request, int error, bool by_operation);
+  void queue_chain_slowly(Request& head);
+  void drain(Request& request);
+  void queue_drained();
+  bool assign_file(Request& request);
+  void finish(Request& request);
+  void arm_link_timeout(Request& request, Request* limit);
+  void disarm_link_timeout(Request& request);
+  void fail_links(Request& request);
+  void release(Request& request);
+  void post(Request& request, std::uint32_t flags);
+  void commit();
+  void wait_for_file(Request& request);
+  void run_in_worker(Request& request);
+  void signal_eventfd();
+  void flush_counted_timeouts();
+  static void run_submit(SimRing& ring, Request& request);
+  static void run_complete(SimRing& ring, Request& request);
+  static void run_fail_chain(SimRing& ring, Request& request);
+  static void run_retry(SimRing& ring, Request& request);
+  void post_cancelled(Request& request, bool from_task_work);
+  bool matches(const Request& request, const CancelMatch& match, const Request* canceller) const;
+  int cancel_one(const CancelMatch& match, const Request* canceller);
+
+  // registration.cc
+  int register_buffers(void* arg, unsigned count);
+  int register_files(const void* fds, unsigned count);
+  int register_files2(void* arg, unsigned bytes);
+  int register_buffers2(void* arg, unsigned bytes);
+  int files_update2(void* arg, unsigned bytes);
+  int unregister_files();
+  int files_update(void* arg, unsigned count);
+  int register_eventfd(void* arg, unsigned count, bool only_async);
+  int probe(void* arg, unsigned count);
+  int enable();
+  int sync_cancel(void* arg);
+
+  SimWorld& world_;
+  std::uint32_t setup_flags_;
+  bool disabled_;
+  pid_t issuer_ = 0;
+  unsigned references_ = 1;
+  RingMemory memory_;
+  CompletionQueue cq_{world_, memory_};
+  std::uint32_t sq_head_ = 0;
+
+  // The ring's fd is an epoll over these two.
+  Descriptor ring_fd_;
+  Descriptor doorbell_;
+  Descriptor armed_files_;
+  bool doorbell_rung_ = false;
+  bool cq_changed_ = false;
+  bool in_worker_ = false;
+  unsigned armed_count_ = 0;
+
+  RequestPool pool_;
+  RequestList task_work_;
+  RequestList workers_;
+  RequestList armed_;
+  RequestList timeouts_;
+  std::map<std::pair<Nanoseconds, std::uint64_t>, Request*> timers_;
+  std::uint32_t timeouts_fired_ = 0;
+  std::uint32_t last_timeout_flush_ = 0;
+  bool has_counted_timeouts_ = false;
+
+  // The chain being assembled during submission.
+  Request* chain_head_ = nullptr;
+  Request* chain_last_ = nullptr;
+
+  // IOSQE_IO_DRAIN.
+  RequestList drained_;
+  std::size_t drained_requests_ = 0;
+  bool drain_active_ = false;
+  bool drain_next_ = false;
+  bool drain_disabled_ = false;
+
+  // SQPOLL.
+  Nanoseconds poll_thread_idle_ = 0;
+  Nanoseconds poll_thread_sleeps_at_ = 0;
+  bool poll_thread_awake_ = true;
+
+  // Registrations.
+  bool has_files_ = false;
+  std::vector<Descriptor> files_;
+  bool has_buffers_ = false;
+  std::vector<iovec> buffers_;
+  Descriptor eventfd_;
+  bool eventfd_only_async_ = false;
+};
+
+}  // namespace assay::internal

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "assay/backend/uapi.h"
+
+namespace assay::internal {
+
+/// The rings' memory, laid out as Linux lays it out (struct io_rings), seen from the kernel's side.
+///
+/// It is ours, mapped anew for each `map`, so that what a user maps outlives the ring; or, with IORING_SETUP_NO_MMAP,
+/// the user's.
+class RingMemory {
+ public:
+  RingMemory() = default;
+  RingMemory(const RingMemory&) = delete;
+  RingMemory& operator=(const RingMemory&) = delete;
+  ~RingMemory();
+
+  /// Lays out rings of these sizes and fills the offsets of `params`. `has_cq_flags` tells of the layout since 5.8.
+  /// Returns 0 or -ENOMEM, -EINVAL or -EFAULT.
+  int create(io_uring_params& params, bool has_cq_flags);
+  /// mmap of one of IORING_OFF_*.
+  int map(std::uint64_t offset, std::size_t bytes, void** address);
+
+  unsigned sq_entries() const { return sq_entries_; }
+  unsigned cq_entries() const { return cq_entries_; }
+  /// Bytes that the kernel allocated for it.
+  std::size_t bytes() const { return rings_.bytes + sqes_.bytes; }
+
+  std::uint32_t load_sq_tail() const { return __atomic_load_n(word(kSqTail), __ATOMIC_ACQUIRE); }
+  std::uint32_t load_sq_head() const { return __atomic_load_n(word(kSqHead), __ATOMIC_RELAXED); }
+  void store_sq_head(std::uint32_t head) { __atomic_store_n(word(kSqHead), head, __ATOMIC_RELEASE); }
+  std::uint32_t load_cq_head() const { return __atomic_load_n(word(kCqHead), __ATOMIC_ACQUIRE); }
+  std::uint32_t load_cq_tail() const { return __atomic_load_n(word(kCqTail), __ATOMIC_ACQUIRE); }
+  void store_cq_tail(std::uint32_t tail) { __atomic_store_n(word(kCqTail), tail, __ATOMIC_RELEASE); }
+  void set_sq_flag(std::uint32_t flag) { __atomic_fetch_or(word(kSqFlags), flag, __ATOMIC_SEQ_CST); }
+  void clear_sq_flag(std::uint32_t flag) { __atomic_fetch_and(word(kSqFlags), ~flag, __ATOMIC_SEQ_CST); }
+  std::uint32_t sq_flags() const { return __atomic_load_n(word(kSqFlags), __ATOMIC_SEQ_CST); }
+  std::uint32_t cq_flags() const {
+    return cq_flags_offset_ != 0 ? __atomic_load_n(word(cq_flags_offset_), __ATOMIC_RELAXED) : 0;
+  }
+  void count_dropped_sqe() { __atomic_fetch_add(word(kSqDropped), 1, __ATOMIC_RELAXED); }
+  void count_overflow() { __atomic_fetch_add(word(cq_overflow_offset_), 1, __ATOMIC_RELAXED); }
+
+  /// The SQE that stands at position `head` of the SQ; null when the index array there is invalid.
+  io_uring_sqe* sqe_at(std::uint32_t head) const {
+    std::uint32_t index = head & (sq_entries_ - 1);
+    if (sq_array_ != nullptr) {
+      index = __atomic_load_n(&sq_array_[index], __ATOMIC_RELAXED);
+      if (index >= sq_entries_) return nullptr;
+    }
+    return reinterpret_cast<io_uring_sqe*>(sqes_.data + index * sqe_bytes_);
+  }
+  std::size_t sqe_bytes() const { return sqe_bytes_; }
+  io_uring_cqe* cqe_at(std::uint32_t position) const {
+    return reinterpret_cast<io_uring_cqe*>(cqes_ + (position & (cq_entries_ - 1)) * cqe_bytes_);
+  }
+  std::size_t cqe_bytes() const { return cqe_bytes_; }
+
+ private:
+  struct Region {
+    unsigned char* data = nullptr;
+    std::size_t bytes = 0;
+    bool owned = false;
+  };
+
+  static constexpr std::size_t kSqHead = 0;
+  static constexpr std::size_t kSqTail = 64;
+  static constexpr std::size_t kCqHead = 128;
+  static constexpr std::size_t kCqTail = 192;
+  static constexpr std::size_t kSqMask = 256;
+  static constexpr std::size_t kCqMask = 260;
+  static constexpr std::size_t kSqEntries = 264;
+  static constexpr std::size_t kCqEntries = 268;
+  static constexpr std::size_t kSqDropped = 272;
+  static constexpr std::size_t kSqFlags = 276;
+  static constexpr std::size_t kCqes = 320;
+
+  static int allocate(Region& region, std::size_t bytes, bool from_user, std::uint64_t user_address);
+  static void release(Region& region);
+  std::uint32_t* word(std::size_t offset) const { return reinterpret_cast<std::uint32_t*>(rings_.data + offset); }
+
+  Region rings_;
+  Region sqes_;
+  unsigned char* cqes_ = nullptr;
+  std::uint32_t* sq_array_ = nullptr;
+  unsigned sq_entries_ = 0;
+  unsigned cq_entries_ = 0;
+  std::size_t sqe_bytes_ = sizeof(io_uring_sqe);
+  std::size_t cqe_bytes_ = sizeof(io_uring_cqe);
+  std::size_t cq_flags_offset_ = 0;
+  std::size_t cq_overflow_offset_ = 0;
+};
+
+}  // namespace assay::internal

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <mutex>
+
+#include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/world.h"
+
+namespace assay::internal {
+
+/// One call of one thread, from its beginning to its end: holds the lock, except while it waits.
+class SimWorld::Visit {
+ public:
+  /// Keeps a ring alive although its fd may be closed meanwhile.
+  class Use {
+   public:
+    Use(Visit& visit, SimRing& ring) : visit_(visit), ring_(ring) { ring_.add_reference(); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+    ~Use() { visit_.world_.release(&ring_); }
+
+   private:
+    Visit& visit_;
+    SimRing& ring_;
+  };
+
+  explicit Visit(SimWorld& world) : world_(world) {
+    world_.inside_.fetch_add(1, std::memory_order_relaxed);
+    lock_ = std::unique_lock(world_.mutex_);
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    for (const auto& ring : world_.rings_) ring->update_doorbell();
+    world_.inside_.fetch_sub(1, std::memory_order_relaxed);
+    // Whatever this call did may be what others wait for.
+    world_.wake_sleepers();
+  }
+
+  std::unique_lock<std::mutex>& lock() { return lock_; }
+
+ private:
+  SimWorld& world_;
+  std::unique_lock<std::mutex> lock_;
+};
+
+}  // namespace assay::internal

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "assay/backend/uapi.h"
+#include "assay/mocks/chooser.h"
+#include "assay/mocks/profile.h"
+#include "assay/mocks/sim/behaviour.h"
+#include "assay/mocks/sim/clock.h"
+#include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim_kernel.h"
+
+namespace assay::internal {
+
+class SimRing;
+
+/// What the rings of one SimKernel share: the profile, the clock, the choices, the lock, and waiting.
+///
+/// Everything but the calls themselves runs under the lock. Threads that wait release it.
+class SimWorld {
+ public:
+  explicit SimWorld(const SimOptions& options);
+  ~SimWorld();
+
+  // The calls of Kernel.
+  int setup(unsigned entries, io_uring_params* params);
+  int enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
+            std::size_t arg_bytes);
+  int register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_args);
+  int map(int ring_fd, std::uint64_t offset, std::size_t bytes, void** address);
+  int close(int ring_fd);
+  int now(clockid_t clock, timespec* time);
+  int wait_readable(int ring_fd, const timespec* timeout);
+  void relax(int ring_fd);
+  std::string describe_waiting();
+
+  // For its parts.
+  const Profile& profile() const { return profile_; }
+  const Behaviour& behaviour() const { return behaviour_; }
+  SimClock& clock() { return clock_; }
+  bool strict() const { return strict_; }
+  bool has_feature(std::uint32_t feature) const { return (profile_.features & feature) != 0; }
+  bool is_since(int major, int minor) const { return behaviour_.version >= KernelVersion{major, minor}; }
+  /// Asks the Chooser, if there is one; otherwise what is usual.
+  std::uint64_t choose(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe) {
+    if (chooser_ != nullptr) return ask(point, limit, sqe);
+    return point == ChoicePoint::kTransferLength ? limit : 0;
+  }
+  bool has_chooser() const { return chooser_ != nullptr; }
+  std::uint64_t next_serial() { return ++serial_; }
+  /// The ring whose own fd this is, or null.
+  SimRing* find(int ring_fd);
+
+ private:
+  class Visit;
+
+  /// What ends a wait besides completions.
+  struct Wait {
+    Nanoseconds deadline = kNever;
+    const sigset_t* mask = nullptr;  // the kernel's: 8 bytes
+  };
+  /// The registered rings of one thread (IORING_REGISTER_RING_FDS).
+  using RegisteredRings = std::array<SimRing*, 16>;
+
+  std::uint64_t ask(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe);
+  int locate(int ring_fd, bool registered, SimRing** ring);
+  int register_ring_fds(void* arg, unsigned nr_args);
+  int unregister_ring_fds(void* arg, unsigned nr_args);
+  /// Drops a reference to a ring and takes it down with the last.
+  void release(SimRing* ring);
+  /// Gives every ring what can go on now. `in_call` is whether the thread makes a system call, as opposed to spinning.
+  bool step(bool in_call);
+  int parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait, Nanoseconds* min_wait);
+  int wait_for_completions(Visit& visit, SimRing& ring, unsigned min_complete, const Wait& wait, Nanoseconds min_wait);
+  /// Lets time pass, or others in, until something may have changed. 0, -EINTR or -EDEADLK.
+  int sleep(Visit& visit, const Wait& wait);
+  int sleep_virtual(Visit& visit, const Wait& wait);
+  int sleep_real(Visit& visit, const Wait& wait);
+  Nanoseconds next_deadline() const;
+  void wake_sleepers();
+
+  Profile profile_;
+  Behaviour behaviour_;
+  SimClock clock_;
+  bool strict_;
+  SeededChooser seeded_chooser_;
+  Chooser* chooser_;
+  std::uint64_t serial_ = 0;
+
+  std::mutex mutex_;
+  std::map<int, SimRing*> by_fd_;
+  std::vector<std::unique_ptr<SimRing>> rings_;  // in order of creation
+  std::map<pid_t, RegisteredRings> registered_rings_;
+
+  /// Threads between the beginning and the end of a call.
+  std::atomic<unsigned> inside_{0};
+  // Virtual time: threads that wait for others, and the count of the times that they were sent on.
+  unsigned waiting_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::condition_variable changed_;
+  std::multiset<Nanoseconds> wait_deadlines_;
+  // Real time: an eventfd for each thread in ppoll, and those that no thread uses at the moment.
+  std::vector<int> sleepers_;
+  std::vector<Descriptor> spare_wakers_;
+};
+
+}  // namespace assay::internal
