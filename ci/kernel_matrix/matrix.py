@@ -1,0 +1,168 @@
+"""The matrix itself: fetches the kernels that were asked for, boots a guest with each, and gathers the verdicts."""
+
+import concurrent.futures
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel_matrix.acceleration import choose_acceleration
+from kernel_matrix.apt_sources import find_mirrors, machine_entries, sources_for
+from kernel_matrix.archive import Archive
+from kernel_matrix.catalogue import KernelPackage, choose
+from kernel_matrix.endings import ALL_PASSED, HARNESS_TROUBLE, TEST_FAILED, HarnessTrouble
+from kernel_matrix.guest import GuestSettings, run_guest, stop_all
+from kernel_matrix.guest_image import Orders, build_init, build_initramfs
+from kernel_matrix.kernel_cache import KernelCache, space_checked
+from kernel_matrix.kernel_image import release_of_file
+from kernel_matrix.report import progress_line, write_guest_files
+from kernel_matrix.verdict import Outcome, Verdict, judge
+
+_RUNS_KEPT = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    series: tuple[str, ...] = ()
+    images: tuple[Path, ...] = ()
+    orders: Orders = Orders()
+    jobs: int = 2
+    boot_limit_s: float = 120
+    acceleration: str = "auto"
+    cpus: int = 2
+    memory_mib: int = 0
+    append: str = ""
+    mirror: str | None = None
+    cache: Path = Path()
+    cache_limit_mib: int = 1024
+    update: bool = False
+    results: Path | None = None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be booted."""
+
+    series: str
+    release: str
+    image: Path
+
+
+def archive_for(request: Request) -> Archive:
+    """The archive that the request means: the mirror that it names, or those of this machine's apt."""
+    main, security = (request.mirror.rstrip("/"), None) if request.mirror else find_mirrors(machine_entries())
+    if not main:
+        raise HarnessTrouble("apt's sources here name no mirror of Debian; name one with --mirror")
+    return Archive(request.cache / "apt", sources_for(main, security))
+
+
+class Matrix:
+    """One run. `say` takes lines that tell what is going on."""
+
+    def __init__(self, request: Request, say: Callable[[str], None]) -> None:
+        self._request = request
+        self._say = say
+        self._cache = KernelCache(request.cache, request.cache_limit_mib << 20, say)
+
+    def list_kernels(self) -> tuple[dict[str, KernelPackage], list[str]]:
+        """What the archive offers, and the suites in it that were looked for and are not there."""
+        with self._cache.locked():
+            return self._cache.catalogue(archive_for(self._request), self._request.update)
+
+    def kernels(self) -> tuple[list[Kernel], list[Verdict]]:
+        """The kernels that were asked for, ready to boot, and verdicts on those that cannot be had."""
+        own = [Kernel(release, release, path.resolve())
+               for path in self._request.images for release in [release_of_file(path)]]
+        ready, verdicts = [], []
+        if self._request.series:
+            with self._cache.locked():
+                archive = archive_for(self._request)
+                available, _ = self._cache.catalogue(archive, self._request.update)
+                chosen = choose(list(self._request.series), available)
+                if not any(kernel for _, kernel in chosen):
+                    raise HarnessTrouble(
+                        f"the archive has none of these series: {' '.join(self._request.series)}; it has "
+                        f"{' '.join(available) or 'no kernel at all'}")
+                wanted = {kernel.release for _, kernel in chosen if kernel}
+                for series, kernel in chosen:
+                    if not kernel:
+                        verdicts.append(Verdict(series, "", Outcome.UNAVAILABLE, "the archive has no such series"))
+                        continue
+                    ready.append(Kernel(series, kernel.release, self._cache.image(kernel, archive, wanted)))
+        return ready + own, verdicts
+
+    def run(self) -> tuple[list[Verdict], Path]:
+        """Boots every kernel. Returns the verdicts in the kernels' order, and the folder with all that came back."""
+        # What is wrong with the program is found before anything is fetched.
+        with space_checked(self._request.cache):
+            self._request.cache.mkdir(parents=True, exist_ok=True)
+        initramfs = build_initramfs(self._request.orders, build_init(self._request.cache))
+        kernels, verdicts = self.kernels()
+        results = self._results_folder()
+        with space_checked(results), tempfile.TemporaryDirectory() as folder:
+            shared = Path(folder) / "initramfs"
+            shared.write_bytes(initramfs)
+            settings = self._settings(kernels[0])
+            self._say(f"{len(kernels)} kernels, {self._request.jobs} guests at a time, "
+                      f"{'KVM' if settings.acceleration == 'kvm' else 'emulated'}")
+            count = len(kernels) + len(verdicts)
+            for done, verdict in enumerate(verdicts, 1):
+                self._say(progress_line(verdict, done, count))
+            unavailable = len(verdicts)
+            with concurrent.futures.ThreadPoolExecutor(self._request.jobs) as guests:
+                waiting = [guests.submit(self._boot, kernel, shared, results, settings) for kernel in kernels]
+                try:
+                    for done, future in enumerate(concurrent.futures.as_completed(waiting), unavailable + 1):
+                        self._say(progress_line(future.result(), done, count))
+                except BaseException:
+                    stop_all()
+                    guests.shutdown(wait=True, cancel_futures=True)
+                    raise
+            verdicts += [future.result() for future in waiting]
+        return verdicts, results
+
+    def _settings(self, first: Kernel) -> GuestSettings:
+        request = self._request
+        acceleration = request.acceleration
+        if acceleration == "auto":
+            acceleration = choose_acceleration(request.cache, first.image, build_init(request.cache), self._say)
+        return GuestSettings(
+            acceleration=acceleration, cpus=request.cpus, memory_mib=request.memory_mib,
+            boot_limit_s=request.boot_limit_s, run_limit_s=request.orders.timeout_s, append=request.append)
+
+    @staticmethod
+    def _boot(kernel: Kernel, initramfs: Path, results: Path, settings: GuestSettings) -> Verdict:
+        folder = results / f"linux-{kernel.series}"
+        verdict = judge(kernel.series, kernel.release, run_guest(kernel.image, initramfs, folder, settings))
+        write_guest_files(folder, verdict)
+        return verdict
+
+    def _results_folder(self) -> Path:
+        """Where this run leaves its files: where the user said, or in the cache, which keeps those of the last runs."""
+        if self._request.results:
+            folder = self._request.results
+        else:
+            runs = self._request.cache / "results"
+            # Named by time, so that the order of names is the order of runs.
+            folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+            with space_checked(runs):
+                runs.mkdir(parents=True, exist_ok=True)
+                for old in sorted(runs.iterdir())[: -(_RUNS_KEPT - 1)]:
+                    shutil.rmtree(old, ignore_errors=True)
+        with space_checked(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder.resolve()
+
+
+def exit_status(verdicts: list[Verdict]) -> int:
+    """A failure is certain, whatever else went wrong, so it comes before trouble."""
+    if any(verdict.is_failure for verdict in verdicts):
+        return TEST_FAILED
+    return HARNESS_TROUBLE if any(verdict.is_trouble for verdict in verdicts) else ALL_PASSED
+
+
