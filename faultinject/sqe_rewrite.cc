@@ -35,8 +35,8 @@ std::optional<FileNature> nature_of(int fd) {
     nature.emplace();
     nature->regular_or_block = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
     nature->direct = (flags & O_DIRECT) != 0;
-    nature->pipe = S_ISFIFO(status.st_mode) && !nature->direct;
     // O_DIRECT makes a pipe one of packets, which shows only at the end that writes.
+    nature->pipe = S_ISFIFO(status.st_mode) && !nature->direct;
     if (S_ISSOCK(status.st_mode)) {
       int type = 0;
       socklen_t bytes = sizeof(type);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -191,7 +193,7 @@ TEST_F(TraceKernelTest, NamesWhatACancelationIsAbout) {
   EXPECT_THAT(trace_sqe(sqe, names), HasSubstr("user_data=timeout"));
 }
 
-// One program: a pipe, a read that waits, a write that ends it.
+// One program: a read that waits on a pipe, four of a file that need not, and a write that ends the first.
 std::string trace_of_a_run(std::uint64_t seed) {
   std::ostringstream out;
   Result<Profile> profile = find_profile("linux-6.12.0");
@@ -200,6 +202,8 @@ std::string trace_of_a_run(std::uint64_t seed) {
   TraceKernel kernel(sim, out);
   std::array<int, 2> pipe{};
   EXPECT_EQ(::pipe(pipe.data()), 0);
+  const int file = ::memfd_create("trace_kernel_test", MFD_CLOEXEC);
+  EXPECT_EQ(::write(file, "0123456789", 10), 10);
   {
     Result<Ring> ring = Ring::create(kernel, {.sq_entries = 8});
     EXPECT_TRUE(ring);
@@ -209,7 +213,7 @@ std::string trace_of_a_run(std::uint64_t seed) {
     sqe->user_data = reinterpret_cast<std::uint64_t>(buffer.get());
     for (std::uint64_t i = 1; i <= 4; ++i) {
       sqe = ring->get_sqe();
-      io_uring_prep_nop(sqe);
+      io_uring_prep_read(sqe, file, buffer->data(), 10, 0);
       sqe->user_data = i;
     }
     sqe = ring->get_sqe();
@@ -219,6 +223,7 @@ std::string trace_of_a_run(std::uint64_t seed) {
   }
   ::close(pipe[0]);
   ::close(pipe[1]);
+  ::close(file);
   return out.str();
 }
 
