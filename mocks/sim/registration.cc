@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -73,6 +73,7 @@ int SimRing::register_op(unsigned opcode, void* arg, unsigned count) {
 int SimRing::register_buffers(void* arg, unsigned count) {
   if (has_buffers_) return -EBUSY;
   if (count == 0 || count > kMaxBuffers) return -EINVAL;
+  if (!is_user_memory(arg, count * sizeof(iovec))) return -EFAULT;
   const auto* vector = static_cast<const iovec*>(arg);
   for (unsigned index = 0; index < count; ++index) {
     const bool sparse = vector[index].iov_base == nullptr;
@@ -87,8 +88,7 @@ int SimRing::register_buffers(void* arg, unsigned count) {
 int SimRing::register_buffers2(void* arg, unsigned bytes) {
   io_uring_rsrc_register request{};
   if (bytes != sizeof request) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
-  std::memcpy(&request, arg, sizeof request);
+  if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
   if (request.nr == 0 || request.resv2 != 0) return -EINVAL;
   const bool sparse = (request.flags & IORING_RSRC_REGISTER_SPARSE) != 0;
   if (request.flags & ~(world_.is_since(5, 19) ? IORING_RSRC_REGISTER_SPARSE : 0u)) return -EINVAL;
@@ -113,6 +113,7 @@ int SimRing::register_files(const void* fds, unsigned count) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && count > limit.rlim_cur) return -EMFILE;
   }
+  if (fds != nullptr && !is_user_memory(fds, count * sizeof(std::int32_t))) return -EFAULT;
   std::vector<Descriptor> files(count);
   const auto* numbers = static_cast<const std::int32_t*>(fds);
   for (unsigned index = 0; numbers != nullptr && index < count; ++index) {
@@ -129,8 +130,7 @@ int SimRing::register_files(const void* fds, unsigned count) {
 int SimRing::register_files2(void* arg, unsigned bytes) {
   io_uring_rsrc_register request{};
   if (bytes != sizeof request) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
-  std::memcpy(&request, arg, sizeof request);
+  if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
   if (request.nr == 0 || request.resv2 != 0) return -EINVAL;
   if (request.flags & ~(world_.is_since(5, 19) ? IORING_RSRC_REGISTER_SPARSE : 0u)) return -EINVAL;
   if (request.tags != 0) return -EINVAL;  // tags are not modelled
@@ -150,7 +150,7 @@ int SimRing::update_files(std::uint32_t offset, const std::int32_t* fds, unsigne
   std::uint32_t end;
   if (__builtin_add_overflow(offset, count, &end)) return -EOVERFLOW;
   if (end > files_.size()) return -EINVAL;
-  if (fds == nullptr) return -EFAULT;
+  if (!is_user_memory(fds, count * sizeof(std::int32_t))) return -EFAULT;
   int done = 0;
   for (unsigned index = 0; index < count; ++index, ++done) {
     int error = 0;
@@ -170,8 +170,7 @@ int SimRing::update_files(std::uint32_t offset, const std::int32_t* fds, unsigne
 int SimRing::files_update(void* arg, unsigned count) {
   io_uring_files_update update{};
   if (count == 0) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
-  std::memcpy(&update, arg, sizeof update);
+  if (!copy_from_user(&update, arg, sizeof update)) return -EFAULT;
   if (update.resv != 0) return -EINVAL;
   return update_files(update.offset, reinterpret_cast<const std::int32_t*>(update.fds), count);
 }
@@ -179,8 +178,7 @@ int SimRing::files_update(void* arg, unsigned count) {
 int SimRing::files_update2(void* arg, unsigned bytes) {
   io_uring_rsrc_update2 update{};
   if (bytes != sizeof update) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
-  std::memcpy(&update, arg, sizeof update);
+  if (!copy_from_user(&update, arg, sizeof update)) return -EFAULT;
   if (update.nr == 0 || update.resv != 0 || update.resv2 != 0) return -EINVAL;
   if (update.tags != 0) return -EINVAL;  // tags are not modelled
   return update_files(update.offset, reinterpret_cast<const std::int32_t*>(update.data), update.nr);
@@ -205,9 +203,9 @@ int SimRing::close_fixed_file(unsigned slot) {
 
 int SimRing::register_eventfd(void* arg, unsigned count, bool only_async) {
   if (count != 1) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
   if (eventfd_) return -EBUSY;
-  const int fd = *static_cast<const std::int32_t*>(arg);
+  std::int32_t fd;
+  if (!copy_from_user(&fd, arg, sizeof fd)) return -EFAULT;
   eventfd_ = Descriptor::duplicate(fd);
   if (!eventfd_) return -errno;
   eventfd_only_async_ = only_async;
@@ -219,6 +217,7 @@ int SimRing::probe(void* arg, unsigned count) {
   auto* probe = static_cast<io_uring_probe*>(arg);
   // Whatever the caller left there is refused, so that kernels may read it one day.
   const std::size_t bytes = sizeof(io_uring_probe) + count * sizeof(io_uring_probe_op);
+  if (!is_user_memory(arg, bytes)) return -EFAULT;
   const auto* raw = static_cast<const unsigned char*>(arg);
   if (std::any_of(raw, raw + bytes, [](unsigned char byte) { return byte != 0; })) return -EINVAL;
   const auto& opcodes = world_.profile().opcodes;
@@ -245,7 +244,7 @@ int SimRing::enable() {
 
 int SimRing::sync_cancel(void* arg) {
   io_uring_sync_cancel_reg request{};
-  std::memcpy(&request, arg, sizeof request);
+  if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
   std::uint32_t known =
       IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED;
   if (world_.profile().semantics.cancel_by_op) known |= uapi::kAsyncCancelUserdata | uapi::kAsyncCancelOp;

@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
 #include "assay/mocks/sim/visit.h"
 #include "assay/mocks/sim/world.h"
 
@@ -33,7 +33,9 @@ int ppoll_masked(pollfd* fds, std::size_t count, const timespec* timeout, const 
 int SimWorld::parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait, Nanoseconds* min_wait) {
   if (!(flags & IORING_ENTER_EXT_ARG)) {
     wait->mask = static_cast<const sigset_t*>(arg);
-    return wait->mask != nullptr && arg_bytes != kKernelSigsetBytes ? -EINVAL : 0;
+    if (wait->mask == nullptr) return 0;
+    if (arg_bytes != kKernelSigsetBytes) return -EINVAL;
+    return is_user_memory(wait->mask, kKernelSigsetBytes) ? 0 : -EFAULT;
   }
   struct GetEventsArgument {  // struct io_uring_getevents_arg; the third word was padding until 6.12
     std::uint64_t sigmask;
@@ -42,8 +44,7 @@ int SimWorld::parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes,
     std::uint64_t time;
   } argument;
   if (arg_bytes != sizeof argument) return -EINVAL;
-  if (arg == nullptr) return -EFAULT;
-  std::memcpy(&argument, arg, sizeof argument);
+  if (!copy_from_user(&argument, arg, sizeof argument)) return -EFAULT;
   if (has_feature(uapi::kFeatMinTimeout)) {
     *min_wait = Nanoseconds{argument.min_wait_us} * 1'000;
   } else if (argument.min_wait_us != 0 && is_since(5, 19)) {
@@ -52,11 +53,13 @@ int SimWorld::parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes,
   wait->mask = reinterpret_cast<const sigset_t*>(argument.sigmask);
   if (argument.time != 0) {
     __kernel_timespec time;
-    std::memcpy(&time, reinterpret_cast<const void*>(argument.time), sizeof time);
+    if (!copy_from_user(&time, argument.time, sizeof time)) return -EFAULT;
     wait->deadline = clock_.deadline(CLOCK_MONOTONIC, to_nanoseconds(time.tv_sec, time.tv_nsec),
                                      (flags & uapi::kEnterAbsTimer) != 0);
   }
-  return wait->mask != nullptr && argument.sigmask_bytes != kKernelSigsetBytes ? -EINVAL : 0;
+  if (wait->mask == nullptr) return 0;
+  if (argument.sigmask_bytes != kKernelSigsetBytes) return -EINVAL;
+  return is_user_memory(wait->mask, kKernelSigsetBytes) ? 0 : -EFAULT;
 }
 
 int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_complete, const Wait& wait,

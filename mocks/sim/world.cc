@@ -10,6 +10,7 @@
 
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/setup.h"
+#include "assay/mocks/sim/user_memory.h"
 #include "assay/mocks/sim/visit.h"
 
 namespace assay::internal {
@@ -63,7 +64,7 @@ void SimWorld::release(SimRing* ring) {
 
 int SimWorld::setup(unsigned entries, io_uring_params* params) {
   Visit visit(*this);
-  if (params == nullptr) return -EFAULT;
+  if (!is_user_memory(params, sizeof *params)) return -EFAULT;
   io_uring_params filled = *params;
   if (const int error = check_setup(*this, entries, filled); error != 0) return error;
   auto ring = std::make_unique<SimRing>(*this, filled.flags);
@@ -172,6 +173,7 @@ int SimWorld::register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_a
 int SimWorld::register_ring_fds(void* arg, unsigned nr_args) {
   RegisteredRings& table = registered_rings_.try_emplace(::gettid(), RegisteredRings{}).first->second;
   if (nr_args == 0 || nr_args > table.size()) return -EINVAL;
+  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
   auto* updates = static_cast<io_uring_rsrc_update*>(arg);
   int done = 0;
   for (unsigned index = 0; index < nr_args; ++index, ++done) {
@@ -201,6 +203,7 @@ int SimWorld::unregister_ring_fds(void* arg, unsigned nr_args) {
   const auto found = registered_rings_.find(::gettid());
   if (nr_args == 0 || nr_args > RegisteredRings{}.size()) return -EINVAL;
   if (found == registered_rings_.end()) return 0;
+  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
   const auto* updates = static_cast<const io_uring_rsrc_update*>(arg);
   int done = 0;
   for (unsigned index = 0; index < nr_args; ++index, ++done) {

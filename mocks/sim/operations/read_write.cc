@@ -14,6 +14,7 @@
 
 #include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -77,7 +78,7 @@ int import_vector(Request& request) {
   const auto* vector = reinterpret_cast<const iovec*>(request.sqe().addr);
   const std::size_t count = request.sqe().len;
   if (count > IOV_MAX) return -EINVAL;
-  if (count != 0 && vector == nullptr) return -EFAULT;
+  if (!is_user_memory(vector, count * sizeof(iovec))) return -EFAULT;
   request.buffers.assign(vector, vector + count);
   request.total_bytes = 0;
   for (const iovec& buffer : request.buffers) {

@@ -2,11 +2,11 @@
 
 #include <bit>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -31,9 +31,8 @@ clockid_t clock_of(std::uint32_t flags) {
 
 /// Reads a __kernel_timespec. 0 or a negative errno.
 int read_time(const SimWorld& world, std::uint64_t address, Nanoseconds* time) {
-  if (address == 0) return -EFAULT;
   __kernel_timespec value;
-  std::memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
+  if (!copy_from_user(&value, address, sizeof value)) return -EFAULT;
   if (world.behaviour().negative_times_refused && (value.tv_sec < 0 || value.tv_nsec < 0)) return -EINVAL;
   *time = to_nanoseconds(value.tv_sec, value.tv_nsec);
   return 0;

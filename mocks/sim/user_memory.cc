@@ -1,0 +1,32 @@
+#include "assay/mocks/sim/user_memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <vector>
+
+namespace assay::internal {
+
+bool is_user_memory(const void* address, std::size_t bytes) {
+  if (bytes == 0) return true;
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(address);
+  std::uintptr_t end;
+  if (first < page || __builtin_add_overflow(first, bytes, &end)) return false;
+  const std::uintptr_t start = first / page * page;
+  const std::size_t length = (end - start + page - 1) / page * page;
+  // mincore(2) is the cheapest call that knows what is mapped: a byte a page, or ENOMEM.
+  unsigned char resident[16];
+  if (length / page <= sizeof resident) return ::mincore(reinterpret_cast<void*>(start), length, resident) == 0;
+  std::vector<unsigned char> many(length / page);
+  return ::mincore(reinterpret_cast<void*>(start), length, many.data()) == 0;
+}
+
+bool copy_from_user(void* to, const void* from, std::size_t bytes) {
+  if (!is_user_memory(from, bytes)) return false;
+  std::memcpy(to, from, bytes);
+  return true;
+}
+
+}  // namespace assay::internal
