@@ -47,17 +47,15 @@ void name_release(const Kernel& kernel, Profile& profile) {
   if (std::sscanf(system.release, "%d.%d", &version.major, &version.minor) == 2) profile.version = version;
 }
 
-/// Gives the bits that could not be tried as the release has them.
-void assume_bits(Profile& profile) {
-  for (const NamedValue& opcode : uapi_table(UapiClass::kOpcode)) {
-    const auto name = bit_name(UapiClass::kOpcode, opcode);
-    if (std::find(profile.assumed.begin(), profile.assumed.end(), name) == profile.assumed.end()) continue;
-    profile.opcodes.set(opcode.value, opcode.since <= profile.version);
-  }
-  for (const NamedValue& opcode : uapi_table(UapiClass::kRegisterOp)) {
-    const auto name = bit_name(UapiClass::kRegisterOp, opcode);
-    if (std::find(profile.assumed.begin(), profile.assumed.end(), name) == profile.assumed.end()) continue;
-    profile.register_ops.set(opcode.value, opcode.since <= profile.version);
+/// Gives the bits of a class that could not be tried as the release has them. What is newer than the release is absent,
+/// which goes without saying.
+void assume_bits(UapiClass which, std::bitset<256>& opcodes, Profile& profile) {
+  for (const NamedValue& opcode : uapi_table(which)) {
+    const auto untried = std::find(profile.assumed.begin(), profile.assumed.end(), bit_name(which, opcode));
+    if (untried == profile.assumed.end()) continue;
+    const bool has = opcode.since <= profile.version;
+    opcodes.set(opcode.value, has);
+    if (!has) profile.assumed.erase(untried);
   }
 }
 
@@ -77,7 +75,8 @@ Result<Profile> probe_in_this_thread(Kernel& kernel, std::string name) {
   internal::probe_opcodes(kernel, profile);
   internal::probe_register_ops(kernel, profile);
   name_release(kernel, profile);
-  assume_bits(profile);
+  assume_bits(UapiClass::kOpcode, profile.opcodes, profile);
+  assume_bits(UapiClass::kRegisterOp, profile.register_ops, profile);
   internal::probe_switches(kernel, profile);
   return profile;
 }

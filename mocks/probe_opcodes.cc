@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,7 +49,6 @@ bool prepare_harmless(io_uring_sqe& sqe, std::uint8_t opcode, int file, const __
     case IORING_OP_FSYNC:
     case IORING_OP_READ_FIXED:
     case IORING_OP_WRITE_FIXED:
-    case IORING_OP_POLL_ADD:
     case IORING_OP_SYNC_FILE_RANGE:
     case IORING_OP_SENDMSG:
     case IORING_OP_RECVMSG:

@@ -15,6 +15,9 @@
 #include "assay/mocks/sim_kernel.h"
 
 namespace assay {
+
+static void PrintTo(const Profile& profile, std::ostream* out) { *out << profile_to_json(profile); }
+
 namespace {
 
 using ::testing::Contains;
@@ -101,11 +104,44 @@ TEST_F(ProbeOfLinux, SaysTheSameTwice) {
 
 // Simulated kernels.
 
-struct Simulated {
-  std::string name;
-};
-
-void PrintTo(const Simulated& simulated, std::ostream* out) { *out << simulated.name; }
+/// What SimKernel does not model, whatever its profile says, and refuses as a kernel without it does.
+Profile unmodelled() {
+  Profile profile;
+  for (const char* bit : {"IOPOLL",
+                          "HYBRID_IOPOLL",
+                          "REGISTERED_FD_ONLY",
+                          "CQE_MIXED",
+                          "REGISTERED_RING",
+                          "EXT_ARG_REG",
+                          "SYNC_FILE_RANGE",
+                          "SENDMSG",
+                          "RECVMSG",
+                          "REGISTER_PERSONALITY",
+                          "UNREGISTER_PERSONALITY",
+                          "RESTRICTIONS",
+                          "BUFFERS_UPDATE",
+                          "REGISTER_IOWQ_AFF",
+                          "UNREGISTER_IOWQ_AFF",
+                          "IOWQ_MAX_WORKERS",
+                          "REGISTER_PBUF_RING",
+                          "UNREGISTER_PBUF_RING",
+                          "PBUF_STATUS",
+                          "FILE_ALLOC_RANGE",
+                          "REGISTER_NAPI",
+                          "UNREGISTER_NAPI",
+                          "CLOCK",
+                          "CLONE_BUFFERS",
+                          "SEND_MSG_RING",
+                          "ZCRX_IFQ",
+                          "ZCRX_CTRL",
+                          "RESIZE_RINGS",
+                          "MEM_REGION",
+                          "QUERY"}) {
+    const Result<void> known = set_profile_bit(profile, bit, true);
+    EXPECT_TRUE(known.has_value()) << known.error().message();
+  }
+  return profile;
+}
 
 class ProbeOfSimulation : public testing::TestWithParam<std::string> {};
 
@@ -116,10 +152,40 @@ TEST_P(ProbeOfSimulation, FindsTheProfileThatIsSimulated) {
   SimKernel kernel({.profile = *simulated});
   const Result<Profile> found = probe(kernel, simulated->name);
   ASSERT_TRUE(found.has_value()) << found.error().message();
+
+  const Profile absent = unmodelled();
+  EXPECT_EQ(found->features, simulated->features);
+  EXPECT_EQ(found->sqe_flags, simulated->sqe_flags);
+  EXPECT_EQ(found->setup_flags | absent.setup_flags, simulated->setup_flags | absent.setup_flags);
+  EXPECT_EQ(found->enter_flags | absent.enter_flags, simulated->enter_flags | absent.enter_flags);
+  EXPECT_EQ(found->opcodes | absent.opcodes, simulated->opcodes | absent.opcodes);
+  EXPECT_EQ(found->register_ops | absent.register_ops, simulated->register_ops | absent.register_ops);
   for (const Switch& entry : switch_table()) {
     EXPECT_EQ(found->semantics.*entry.member, simulated->semantics.*entry.member) << entry.name;
   }
-  EXPECT_EQ(found->features, simulated->features);
+}
+
+TEST(ProbeOfSimulationWithout, FindsThatABitIsGone) {
+  for (const char* bit :
+       {"READV", "NODROP", "SINGLE_ISSUER", "SQ_WAIT", "REGISTER_EVENTFD", "multishot_ends_on_overflow",
+        "batch_stops_at_bad_sqe", "timeout_update", "poll_multishot", "cancel_by_op", "timeout_multishot"}) {
+    Profile profile = documented_profile("linux-6.12.0", {6, 12});
+    ASSERT_TRUE(set_profile_bit(profile, bit, false).has_value()) << bit;
+    SimKernel kernel({.profile = profile});
+    Result<Profile> found = probe(kernel, profile.name);
+    ASSERT_TRUE(found.has_value()) << found.error().message();
+    const Profile before = *found;
+    ASSERT_TRUE(set_profile_bit(*found, bit, false).has_value());
+    EXPECT_EQ(*found, before) << bit;
+  }
+}
+
+TEST(ProbeOfSimulationWithout, TakesTheReleaseFromWhatIsOffered) {
+  SimKernel kernel({.profile = documented_profile("x", {5, 19})});
+  const Result<Profile> found = probe(kernel, "x");
+  ASSERT_TRUE(found.has_value()) << found.error().message();
+  EXPECT_EQ(found->version, (KernelVersion{5, 19}));
+  EXPECT_EQ(found->release, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Profiles, ProbeOfSimulation, testing::ValuesIn(profile_names()),

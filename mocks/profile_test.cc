@@ -13,6 +13,9 @@
 #include "assay/mocks/nearest_name.h"
 
 namespace assay {
+
+static void PrintTo(const Profile& profile, std::ostream* out) { *out << profile_to_json(profile); }
+
 namespace {
 
 using ::testing::AllOf;
