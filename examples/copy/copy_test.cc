@@ -73,12 +73,12 @@ class CopyTest : public testing::TestWithParam<const char*> {
   }
   ~CopyTest() override { fs::remove_all(work_); }
 
-  Attempt copy(const std::string& plan) {
+  Attempt copy(const std::string& plan, bool sync = false) {
     auto kernel = open_kernel_stack({.kernel = GetParam(), .plan = plan});
     if (!kernel) return {kernel.error(), {}};
     auto backend = Backend::create((*kernel)->top());
     if (!backend) return {backend.error(), (*kernel)->report()};
-    TreeCopy copy(**backend, {.files_in_flight = 8, .chunk_bytes = kChunk, .sync = true});
+    TreeCopy copy(**backend, {.files_in_flight = 8, .chunk_bytes = kChunk, .sync = sync});
     auto totals = copy.run(source_, destination());
     backend->reset();
     return {totals, (*kernel)->report()};
@@ -96,7 +96,7 @@ class CopyTest : public testing::TestWithParam<const char*> {
 
   // The copy says what ended it, and whatever has its name is whole.
   void expect_ended_under(const std::string& plan, std::errc reason) {
-    const Attempt attempt = copy(plan);
+    const Attempt attempt = copy(plan, true);
     ASSERT_FALSE(attempt.totals) << plan;
     EXPECT_EQ(attempt.totals.error().code, reason) << plan << ": " << attempt.totals.error().message();
     EXPECT_FALSE(attempt.totals.error().detail.empty());
@@ -143,14 +143,25 @@ TEST_P(CopyTest, EndsWhenAResultIsAnError) {
 }
 
 TEST_P(CopyTest, EndsWhenCompletionsWereDropped) {
-  expect_ended_under("enter/ebadr:nth=3", static_cast<std::errc>(EBADR));
+  const std::string kernel = GetParam();
+  if (kernel.find("linux-5.") != std::string::npos) {
+    // A kernel from before 5.19 never says so, and the plan is refused rather than made to lie.
+    const Attempt attempt = copy("enter/ebadr:nth=1");
+    ASSERT_FALSE(attempt.totals);
+    EXPECT_EQ(attempt.totals.error(), std::errc::invalid_argument);
+    EXPECT_NE(attempt.totals.error().detail.find("enter/ebadr"), std::string::npos) << attempt.totals.error().detail;
+    return;
+  }
+  // The simulated kernel really loses a completion; over the running one only the answer can be had.
+  const bool simulated = kernel.starts_with("sim:");
+  expect_ended_under(simulated ? "cqe/full:nth=20,cqe/drop:nth=1" : "enter/ebadr:nth=3", static_cast<std::errc>(EBADR));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, CopyTest,
                          testing::Values("linux", "sim:linux-5.4,strict", "sim:linux-5.10.0,strict",
                                          "sim:linux-6.12.0,strict"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const testing::TestParamInfo<const char*>& kernel) {
+                           std::string name = kernel.param;
                            for (char& letter : name) {
                              if (std::isalnum(static_cast<unsigned char>(letter)) == 0) letter = '_';
                            }
