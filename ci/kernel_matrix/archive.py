@@ -16,8 +16,8 @@ from kernel_matrix.catalogue import KernelPackage, is_kernel_package, newest_by_
 from kernel_matrix.endings import HarnessTrouble
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_UPDATE_LIMIT_S = 300
-_DOWNLOAD_LIMIT_S = 600
+_UPDATE_LIMIT_S = 900
+_DOWNLOAD_LIMIT_S = 900
 
 
 def redact(text: str) -> str:
@@ -29,11 +29,12 @@ def redact(text: str) -> str:
 
 
 class Archive:
-    """Suites of an archive, and the private apt state in `folder` that knows them."""
+    """Suites of an archive, and the private apt state in `cache` that knows them."""
 
-    def __init__(self, folder: Path, entries: list[SourceEntry]) -> None:
-        self._folder = folder
+    def __init__(self, cache: Path, entries: list[SourceEntry]) -> None:
+        self._cache = cache
         self._entries = entries
+        self._folder = cache / f"apt-{self.identity}"
 
     @property
     def identity(self) -> str:
@@ -58,6 +59,9 @@ class Archive:
         missing = [entry.suite for entry in self._entries if entry.suite not in found]
         if len(missing) == len(self._entries):
             raise HarnessTrouble(f"the archive carries none of the suites {', '.join(missing)}: is it Debian's?")
+        for other in self._cache.glob("apt-*"):  # What is known of another mirror takes room, and can be had again.
+            if other != self._folder:
+                shutil.rmtree(other, ignore_errors=True)
         names = self._run(["apt-cache", "pkgnames", "linux-"], 60, "listing packages").stdout.split()
         wanted = sorted(name for name in names if is_kernel_package(name))
         records = self._run(["apt-cache", "show", *wanted], 120, "reading package records").stdout if wanted else ""
@@ -119,6 +123,7 @@ class Archive:
             "Dir::Cache": self._folder / "cache", "Dir::Cache::srcpkgcache": "", "APT::Architecture": "amd64", "APT::Architectures": "amd64",
             "APT::Sandbox::User": "root" if os.geteuid() == 0 else "", "Acquire::Languages": "none",
             "Acquire::GzipIndexes": "true", "Acquire::Retries": "1",
+            "Acquire::http::Timeout": "20",
             "Acquire::IndexTargets::deb::Translations::DefaultEnabled": "false",
         }
         settings = self._folder / "apt.conf"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from kernel_matrix.catalogue import check_series_words
-from kernel_matrix.endings import ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, BadUsage, HarnessTrouble
+from kernel_matrix.endings import ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, INTERRUPTED, BadUsage, HarnessTrouble
 from kernel_matrix.guest_image import Orders
 from kernel_matrix.kernel_cache import write_whole
 from kernel_matrix.matrix import Matrix, Request, exit_status
@@ -155,7 +155,7 @@ def _say(line: str) -> None:
 
 
 def _list(matrix: Matrix) -> int:
-    kernels, _ = matrix.list_kernels()
+    kernels = matrix.list_kernels()
     for kernel in kernels.values():
         print(f"{kernel.series:6} {kernel.release:32} {kernel.package} {kernel.version}")
     return ALL_PASSED if kernels else HARNESS_TROUBLE
@@ -191,4 +191,4 @@ def main(arguments: list[str]) -> int:
         return HARNESS_TROUBLE
     except KeyboardInterrupt:
         _say("ci/matrix: interrupted")
-        return HARNESS_TROUBLE
+        return INTERRUPTED

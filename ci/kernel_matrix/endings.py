@@ -4,6 +4,7 @@ ALL_PASSED = 0
 TEST_FAILED = 1  # The program failed in a guest, or a guest's kernel complained.
 BAD_USAGE = 2
 HARNESS_TROUBLE = 3  # The matrix itself could not do its work; this says nothing about the program.
+INTERRUPTED = 130  # As shells have it for a program that ctrl-C ended.
 
 
 class BadUsage(Exception):

@@ -112,8 +112,11 @@ def run_guest(kernel: Path, initramfs: Path, folder: Path, settings: GuestSettin
         process.wait()
         with _running_lock:
             _running.discard(process)
+    transcript = read_transcript(frames.read_bytes() if frames.exists() else b"")
+    if transcript.complete and not transcript.damage:
+        frames.unlink()  # All that is in it is in the transcript.
     return GuestRun(
-        transcript=read_transcript(frames.read_bytes() if frames.exists() else b""),
+        transcript=transcript,
         console=console.read_text(errors="replace") if console.exists() else "",
         qemu_status=process.returncode if ended else None, qemu_complaint=complaint,
         seconds=time.monotonic() - start)

@@ -23,6 +23,8 @@ from kernel_matrix.kernel_image import image_from_package
 # Debian's kernels move about weekly, so an older catalogue names packages that the archive has dropped.
 CATALOGUE_LIFE_S = 7 * 24 * 3600
 _MIB = 1 << 20
+# What apt's indexes of all suites take, with the cache that it makes of them; seen: 225 MiB.
+_INDEX_BYTES = 256 * _MIB
 
 
 @contextlib.contextmanager
@@ -89,8 +91,8 @@ class KernelCache:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def catalogue(self, archive: Archive, update: bool) -> tuple[dict[str, KernelPackage], list[str]]:
-        """The newest kernel of each series, and the suites that the archive lacks; asked anew when that is old.
+    def catalogue(self, archive: Archive, update: bool) -> tuple[dict[str, KernelPackage], bool]:
+        """The newest kernel of each series, asked anew when what is known is old; and whether it was asked just now.
 
         If the archive cannot be reached, an old answer is better than none; without one that is trouble.
         """
@@ -99,10 +101,12 @@ class KernelCache:
         age = time.time() - stored.get("time", 0)
         kernels = {record["series"]: KernelPackage(**record) for record in stored.get("kernels", [])}
         if kernels and not update and 0 <= age < CATALOGUE_LIFE_S:
-            return kernels, stored["missing"]
+            return kernels, False
         self._say("asking the archive for its kernels")
         try:
             with space_checked(self.folder):
+                known = sum(folder_bytes(folder) for folder in self.folder.glob("apt-*"))
+                self._make_room(max(0, _INDEX_BYTES - known), self._manifest(), set())
                 found, missing = archive.fetch_records()
                 content = {"time": time.time(), "missing": missing, "kernels": [k.as_dict() for k in found.values()]}
                 write_whole(path, json.dumps(content, indent=1).encode())
@@ -110,8 +114,8 @@ class KernelCache:
             if not kernels or update:
                 raise
             self._say(f"{trouble}; going on with what it had {age / 86400:.0f} days ago")
-            return kernels, stored["missing"]
-        return found, missing
+            return kernels, True
+        return found, True
 
     def image(self, kernel: KernelPackage, archive: Archive, wanted: set[str]) -> Path:
         """The path of the kernel's image, fetched if it is not there or not as it was. `wanted` releases are not
@@ -157,15 +161,20 @@ class KernelCache:
         shutil.rmtree(self.folder / "kernels" / release, ignore_errors=True)
 
     def _make_room(self, needed: int, manifest: dict, keep: set[str]) -> None:
-        """Drops the kernels that were not used for longest until `needed` bytes fit below the limit."""
+        """Drops the kernels that were not used for longest until `needed` bytes fit below the limit. The disk is asked
+        first: apt on a full disk waits instead of saying so."""
+        if shutil.disk_usage(self.folder).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         used = folder_bytes(self.folder)
-        for release in sorted(set(manifest) - keep, key=lambda release: manifest[release].get("used", 0)):
-            if used + needed <= self._limit_bytes:
-                return
-            self._forget(release, manifest)
-            self._write_manifest(manifest)
-            used = folder_bytes(self.folder)
-        if used + needed > self._limit_bytes:
+        oldest_first = sorted(set(manifest) - keep, key=lambda release: manifest[release].get("used", 0))
+        sizes = {release: folder_bytes(self.folder / "kernels" / release) for release in oldest_first}
+        if used - sum(sizes.values()) + needed > self._limit_bytes:
             raise HarnessTrouble(
                 f"the cache is full: it holds {used // _MIB} MiB, needs {needed // _MIB} more, and may hold "
                 f"{self._limit_bytes // _MIB}; give it more with --cache-limit, or ask for fewer kernels")
+        for release in oldest_first:
+            if used + needed <= self._limit_bytes:
+                break
+            self._forget(release, manifest)
+            self._write_manifest(manifest)
+            used -= sizes[release]

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kernel_matrix.acceleration import choose_acceleration
@@ -53,12 +53,22 @@ class Kernel:
     image: Path
 
 
+def _tell_apart(kernels: list[Kernel]) -> list[Kernel]:
+    """Gives each kernel a label of its own: builds of one release may be compared with each other."""
+    taken: dict[str, int] = {}
+    for index, kernel in enumerate(kernels):
+        taken[kernel.series] = taken.get(kernel.series, 0) + 1
+        if taken[kernel.series] > 1:
+            kernels[index] = replace(kernel, series=f"{kernel.series}-{taken[kernel.series]}")
+    return kernels
+
+
 def archive_for(request: Request) -> Archive:
     """The archive that the request means: the mirror that it names, or those of this machine's apt."""
     main, security = (request.mirror.rstrip("/"), None) if request.mirror else find_mirrors(machine_entries())
     if not main:
         raise HarnessTrouble("apt's sources here name no mirror of Debian; name one with --mirror")
-    return Archive(request.cache / "apt", sources_for(main, security))
+    return Archive(request.cache, sources_for(main, security))
 
 
 class Matrix:
@@ -69,32 +79,42 @@ class Matrix:
         self._say = say
         self._cache = KernelCache(request.cache, request.cache_limit_mib << 20, say)
 
-    def list_kernels(self) -> tuple[dict[str, KernelPackage], list[str]]:
-        """What the archive offers, and the suites in it that were looked for and are not there."""
+    def list_kernels(self) -> dict[str, KernelPackage]:
+        """What the archive offers: the newest kernel of each series."""
         with self._cache.locked():
-            return self._cache.catalogue(archive_for(self._request), self._request.update)
+            return self._cache.catalogue(archive_for(self._request), self._request.update)[0]
 
     def kernels(self) -> tuple[list[Kernel], list[Verdict]]:
         """The kernels that were asked for, ready to boot, and verdicts on those that cannot be had."""
         own = [Kernel(release, release, path.resolve())
                for path in self._request.images for release in [release_of_file(path)]]
-        ready, verdicts = [], []
-        if self._request.series:
-            with self._cache.locked():
-                archive = archive_for(self._request)
-                available, _ = self._cache.catalogue(archive, self._request.update)
-                chosen = choose(list(self._request.series), available)
-                if not any(kernel for _, kernel in chosen):
-                    raise HarnessTrouble(
-                        f"the archive has none of these series: {' '.join(self._request.series)}; it has "
-                        f"{' '.join(available) or 'no kernel at all'}")
-                wanted = {kernel.release for _, kernel in chosen if kernel}
-                for series, kernel in chosen:
-                    if not kernel:
-                        verdicts.append(Verdict(series, "", Outcome.UNAVAILABLE, "the archive has no such series"))
-                        continue
-                    ready.append(Kernel(series, kernel.release, self._cache.image(kernel, archive, wanted)))
-        return ready + own, verdicts
+        if not self._request.series:
+            return own, []
+        with self._cache.locked():
+            archive = archive_for(self._request)
+            available, asked_now = self._cache.catalogue(archive, self._request.update)
+            try:
+                chosen = self._fetch(archive, available)
+            except HarnessTrouble as trouble:
+                if asked_now:
+                    raise
+                # The archive drops packages as newer ones come, so an older catalogue may name what is gone.
+                self._say(f"{trouble}; asking the archive anew")
+                chosen = self._fetch(archive, self._cache.catalogue(archive, True)[0])
+        ready = [Kernel(series, release, image) for series, release, image in chosen if image]
+        verdicts = [Verdict(series, "", Outcome.UNAVAILABLE, "the archive has no such series")
+                    for series, _, image in chosen if not image]
+        return _tell_apart(ready + own), verdicts
+
+    def _fetch(self, archive: Archive, available: dict[str, KernelPackage]) -> list[tuple[str, str, Path | None]]:
+        """For each series that was asked for: its release, and its image; None where the archive has no such series."""
+        chosen = choose(list(self._request.series), available)
+        if not any(kernel for _, kernel in chosen):
+            raise HarnessTrouble(f"the archive has none of these series: {' '.join(self._request.series)}; it has "
+                                 f"{' '.join(available) or 'no kernel at all'}")
+        wanted = {kernel.release for _, kernel in chosen if kernel}
+        return [(series, kernel.release, self._cache.image(kernel, archive, wanted)) if kernel else (series, "", None)
+                for series, kernel in chosen]
 
     def run(self) -> tuple[list[Verdict], Path]:
         """Boots every kernel. Returns the verdicts in the kernels' order, and the folder with all that came back."""
@@ -104,7 +124,7 @@ class Matrix:
         initramfs = build_initramfs(self._request.orders, build_init(self._request.cache))
         kernels, verdicts = self.kernels()
         results = self._results_folder()
-        with space_checked(results), tempfile.TemporaryDirectory() as folder:
+        with space_checked(results), tempfile.TemporaryDirectory(dir=results) as folder:
             shared = Path(folder) / "initramfs"
             shared.write_bytes(initramfs)
             settings = self._settings(kernels[0])
