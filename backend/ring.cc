@@ -12,14 +12,6 @@
 namespace assay {
 namespace {
 
-// Said in io_uring::int_flags, as liburing says it, that enter_ring_fd is an index.
-constexpr std::uint8_t kIntFlagRegisteredRing = 1;
-
-__kernel_timespec to_kernel_timespec(std::chrono::nanoseconds duration) {
-  const auto nanoseconds = std::max(duration, std::chrono::nanoseconds{0}).count();
-  return {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
-}
-
 unsigned* word_at(void* base, unsigned offset) {
   return reinterpret_cast<unsigned*>(static_cast<char*>(base) + offset);
 }
@@ -71,13 +63,6 @@ std::string setup_call(const RingOptions& options) {
 
 }  // namespace
 
-// What a wait with a limit needs where the kernel has no IORING_FEAT_EXT_ARG. The timespec is read when the request is
-// submitted, which after a partial submission can be long after the wait that wrote it has returned; hence not on the
-// stack.
-struct Ring::WaitTimeout {
-  __kernel_timespec time{};
-};
-
 Result<Ring> Ring::create(Kernel& kernel, const RingOptions& options) {
   io_uring_params params{};
   params.flags = options.setup_flags;
@@ -115,7 +100,7 @@ Result<Ring> Ring::create(Kernel& kernel, const RingOptions& options) {
     if (auto mapped = ring.map_rings(params); !mapped) return mapped.error();
   }
   ring.fill(params);
-  if ((params.features & IORING_FEAT_EXT_ARG) == 0) ring.wait_timeout_ = std::make_unique<WaitTimeout>();
+  if ((params.features & IORING_FEAT_EXT_ARG) == 0) ring.wait_timeout_ = std::make_unique<__kernel_timespec>();
   // A kernel that cannot register the ring's fd only costs a file reference a call; `ring_fd_registered` tells.
   if (options.register_ring_fd) ring.register_ring_fd();
   return ring;
@@ -312,89 +297,6 @@ int Ring::submit_and_wait_unusual(unsigned wait_nr) noexcept {
   return static_cast<int>(to_submit);
 }
 
-int Ring::submit_and_wait(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept {
-  if ((ring_.features & IORING_FEAT_EXT_ARG) == 0) {
-    // TIMEOUT requests came with 5.4, as did this feature; nothing else tells, for the probe is younger.
-    if ((ring_.features & IORING_FEAT_SINGLE_MMAP) != 0) return submit_and_wait_by_request(wait_nr, timeout, sigmask);
-    return sigmask == nullptr ? submit_and_wait_by_poll(wait_nr, timeout) : -EINVAL;
-  }
-  const unsigned to_submit = flush_sq();
-  unsigned flags = 0;
-  sq_needs_enter(to_submit, &flags);
-  return enter_for(to_submit, wait_nr, flags, timeout, sigmask);
-}
-
-int Ring::enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
-                    const sigset_t* sigmask) noexcept {
-  const __kernel_timespec time = to_kernel_timespec(timeout);
-  io_uring_getevents_arg arg{};
-  arg.sigmask = reinterpret_cast<std::uint64_t>(sigmask);
-  arg.sigmask_sz = kKernelSigsetBytes;
-  arg.ts = reinterpret_cast<std::uint64_t>(&time);
-  flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-  return enter(to_submit, min_complete, flags, &arg, sizeof(arg));
-}
-
-std::chrono::nanoseconds Ring::monotonic_now() noexcept {
-  timespec time{};
-  kernel_->now(CLOCK_MONOTONIC, &time);
-  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
-}
-
-// The kernel is asked for a timeout request that completes together with the wait: when the time is over, or when
-// `wait_nr` others have completed. It wakes the waiter in either case.
-int Ring::submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout,
-                                     const sigset_t* sigmask) noexcept {
-  if (wait_nr == 0) return submit_and_wait(0);
-  const auto deadline = monotonic_now() + timeout;
-  unsigned submitted = 0;
-  io_uring_sqe* sqe = get_sqe();
-  if (sqe == nullptr) {
-    const int result = submit_and_wait(0);
-    if (result < 0) return result;
-    submitted = static_cast<unsigned>(result);
-    sqe = get_sqe();
-    if (sqe == nullptr) return submitted != 0 ? result : -EAGAIN;
-  }
-  wait_timeout_->time = to_kernel_timespec(timeout);
-  io_uring_prep_timeout(sqe, &wait_timeout_->time, wait_nr, 0);
-  sqe->user_data = uapi::kUserDataTimeout;
-
-  unsigned to_submit = flush_sq();
-  for (;;) {
-    unsigned flags = IORING_ENTER_GETEVENTS;
-    sq_needs_enter(to_submit, &flags);
-    const int result = enter(to_submit, wait_nr, flags, sigmask, kKernelSigsetBytes);
-    if (result < 0) return submitted != 0 ? static_cast<int>(submitted) : result;
-    // The last SQE is ours and is not the caller's to count.
-    if (to_submit != 0) {
-      const bool whole = static_cast<unsigned>(result) == to_submit;
-      submitted += static_cast<unsigned>(result) - (whole ? 1 : 0);
-      if (!whole) return static_cast<int>(submitted);
-      to_submit = 0;
-    }
-    peek_cqe();  // takes our own completions off the front
-    if (submitted != 0) return static_cast<int>(submitted);
-    unsigned ready = 0;
-    unsigned head = 0;
-    io_uring_cqe* cqe = nullptr;
-    io_uring_for_each_cqe(&ring_, head, cqe) ready += cqe->user_data != uapi::kUserDataTimeout ? 1 : 0;
-    if (ready >= wait_nr) return 0;
-    // A timeout that an earlier, interrupted wait left behind wakes us too; only the clock tells it from ours.
-    if (monotonic_now() >= deadline) return ready != 0 ? 0 : -ETIME;
-  }
-}
-
-int Ring::submit_and_wait_by_poll(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept {
-  const int submitted = submit_and_wait(0);
-  if (submitted < 0 || wait_nr == 0 || cq_ready() >= wait_nr) return submitted;
-  const __kernel_timespec left = to_kernel_timespec(timeout);
-  const timespec time{.tv_sec = left.tv_sec, .tv_nsec = left.tv_nsec};
-  const int readable = kernel_->wait_readable(ring_.ring_fd, &time);
-  if (submitted != 0 || readable > 0) return submitted;
-  return readable < 0 ? readable : -ETIME;
-}
-
 int Ring::get_events() noexcept { return enter(0, 0, IORING_ENTER_GETEVENTS, nullptr, kKernelSigsetBytes); }
 
 int Ring::wait_for_sq_space() noexcept {
@@ -402,135 +304,6 @@ int Ring::wait_for_sq_space() noexcept {
   unsigned flags = IORING_ENTER_SQ_WAIT;
   sq_needs_enter(0, &flags);
   return enter(0, 0, flags, nullptr, kKernelSigsetBytes);
-}
-
-io_uring_cqe* Ring::peek_cqe() noexcept {
-  io_uring_cqe* cqe = nullptr;
-  return peek_cqes({&cqe, 1}) != 0 ? cqe : nullptr;
-}
-
-unsigned Ring::peek_cqes(std::span<io_uring_cqe*> cqes) noexcept {
-  io_uring_cq& cq = ring_.cq;
-  unsigned head = *cq.khead;
-  const unsigned tail = io_uring_smp_load_acquire(cq.ktail);
-  unsigned count = 0;
-  for (; head != tail && count < cqes.size(); ++head) {
-    io_uring_cqe* cqe = &cq.cqes[(head & cq.ring_mask) << cqe_shift_];
-    if (is_own(*cqe)) {
-      if (count != 0) break;
-      cq_advance(1);
-      continue;
-    }
-    cqes[count++] = cqe;
-    // Entries of two sizes cannot be given back by a count of CQEs, so they are handed out singly.
-    if (mixed_) break;
-  }
-  return count;
-}
-
-int Ring::wait_cqe(io_uring_cqe** cqe) noexcept { return wait_until_ready(cqe, nullptr, nullptr); }
-
-int Ring::wait_cqe(io_uring_cqe** cqe, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept {
-  return wait_until_ready(cqe, &timeout, sigmask);
-}
-
-int Ring::wait_until_ready(io_uring_cqe** cqe, const std::chrono::nanoseconds* timeout,
-                           const sigset_t* sigmask) noexcept {
-  *cqe = peek_cqe();
-  if (*cqe != nullptr && !cq_needs_enter()) return 0;
-  std::chrono::nanoseconds deadline{};
-  if (timeout != nullptr) deadline = monotonic_now() + *timeout;
-  std::chrono::nanoseconds left = timeout != nullptr ? *timeout : std::chrono::nanoseconds{0};
-  for (;;) {
-    int result = 0;
-    if (*cqe != nullptr) {
-      result = get_events();
-    } else if (timeout == nullptr) {
-      result = enter(0, 1, IORING_ENTER_GETEVENTS, sigmask, kKernelSigsetBytes);
-    } else if ((ring_.features & IORING_FEAT_EXT_ARG) != 0) {
-      result = enter_for(0, 1, 0, left, sigmask);
-    } else {
-      result = submit_and_wait(1, left, sigmask);
-    }
-    *cqe = peek_cqe();
-    if (*cqe != nullptr) return 0;
-    if (result < 0) return result;
-    if (timeout == nullptr) continue;
-    left = deadline - monotonic_now();
-    if (left <= std::chrono::nanoseconds{0}) return -ETIME;
-  }
-}
-
-int Ring::register_op(unsigned opcode, void* arg, unsigned nr_args) noexcept {
-  if (ring_.ring_fd >= 0) return kernel_->register_op(ring_.ring_fd, opcode, arg, nr_args);
-  return kernel_->register_op(ring_.enter_ring_fd, opcode | uapi::kRegisterUseRegisteredRing, arg, nr_args);
-}
-
-int Ring::register_files(std::span<const int> fds) noexcept {
-  return register_op(IORING_REGISTER_FILES, const_cast<int*>(fds.data()), static_cast<unsigned>(fds.size()));
-}
-
-int Ring::register_files_sparse(unsigned count) noexcept {
-  io_uring_rsrc_register sparse{};
-  sparse.nr = count;
-  sparse.flags = IORING_RSRC_REGISTER_SPARSE;
-  const int result = register_op(IORING_REGISTER_FILES2, &sparse, sizeof(sparse));
-  if (result != -EINVAL || count == 0) return result;
-  const std::vector<int> empty(count, -1);
-  return register_files(empty);
-}
-
-int Ring::update_files(unsigned offset, std::span<const int> fds) noexcept {
-  io_uring_rsrc_update update{};
-  update.offset = offset;
-  update.data = reinterpret_cast<std::uint64_t>(fds.data());
-  return register_op(IORING_REGISTER_FILES_UPDATE, &update, static_cast<unsigned>(fds.size()));
-}
-
-int Ring::unregister_files() noexcept { return register_op(IORING_UNREGISTER_FILES, nullptr, 0); }
-
-int Ring::register_buffers(std::span<const iovec> buffers) noexcept {
-  return register_op(IORING_REGISTER_BUFFERS, const_cast<iovec*>(buffers.data()),
-                     static_cast<unsigned>(buffers.size()));
-}
-
-int Ring::unregister_buffers() noexcept { return register_op(IORING_UNREGISTER_BUFFERS, nullptr, 0); }
-
-int Ring::register_eventfd(int event_fd) noexcept { return register_op(IORING_REGISTER_EVENTFD, &event_fd, 1); }
-
-int Ring::unregister_eventfd() noexcept { return register_op(IORING_UNREGISTER_EVENTFD, nullptr, 0); }
-
-int Ring::register_probe(io_uring_probe* probe, unsigned ops) noexcept {
-  return register_op(IORING_REGISTER_PROBE, probe, ops);
-}
-
-int Ring::enable() noexcept { return register_op(IORING_REGISTER_ENABLE_RINGS, nullptr, 0); }
-
-int Ring::register_ring_fd() noexcept {
-  if (ring_fd_registered_) return -EEXIST;
-  io_uring_rsrc_update update{};
-  update.offset = ~0u;  // any free index
-  update.data = static_cast<std::uint64_t>(ring_.ring_fd);
-  const int result = register_op(IORING_REGISTER_RING_FDS, &update, 1);
-  if (result != 1) return result < 0 ? result : -EINVAL;
-  ring_.enter_ring_fd = static_cast<int>(update.offset);
-  ring_.int_flags |= kIntFlagRegisteredRing;
-  enter_flags_ = IORING_ENTER_REGISTERED_RING;
-  ring_fd_registered_ = true;
-  return 0;
-}
-
-int Ring::unregister_ring_fd() noexcept {
-  if (!ring_fd_registered_) return -EINVAL;
-  io_uring_rsrc_update update{};
-  update.offset = static_cast<unsigned>(ring_.enter_ring_fd);
-  const int result = register_op(IORING_UNREGISTER_RING_FDS, &update, 1);
-  if (result < 0) return result;
-  ring_.enter_ring_fd = ring_.ring_fd;
-  ring_.int_flags &= static_cast<std::uint8_t>(~kIntFlagRegisteredRing);
-  enter_flags_ = 0;
-  ring_fd_registered_ = false;
-  return 0;
 }
 
 }  // namespace assay

@@ -187,10 +187,10 @@ class Ring {
   int unregister_ring_fd() noexcept;
 
  private:
-  struct WaitTimeout;
-
   // The kernel's size of a signal set, which is not the C library's.
   static constexpr std::size_t kKernelSigsetBytes = 8;
+  // Said in io_uring::int_flags, as liburing says it, that enter_ring_fd is an index.
+  static constexpr std::uint8_t kIntFlagRegisteredRing = 1;
 
   Ring() = default;
   void release() noexcept;
@@ -227,7 +227,10 @@ class Ring {
   bool ring_fd_registered_ = false;
   bool owns_memory_ = false;  // NO_MMAP: the rings were allocated, not mapped
   std::size_t sqes_bytes_ = 0;
-  std::unique_ptr<WaitTimeout> wait_timeout_;  // only on kernels without EXT_ARG
+  // What a wait with a limit needs where the kernel has no IORING_FEAT_EXT_ARG. It is read when the request is
+  // submitted, which after a partial submission can be long after the wait that wrote it has returned; hence not on the
+  // stack.
+  std::unique_ptr<__kernel_timespec> wait_timeout_;
 };
 
 }  // namespace assay
