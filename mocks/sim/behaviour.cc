@@ -47,6 +47,7 @@ Behaviour::Behaviour(const Profile& profile)
       timeout_cancelled_from_task_work(version >= KernelVersion{5, 16}),
       backlog_keeps_order(version >= KernelVersion{6, 0}),
       cq_rounded_before_comparison(version >= KernelVersion{5, 10}),
+      timeouts_count_at_least_one(version < KernelVersion{5, 5}),
       negative_times_refused(version >= KernelVersion{5, 16}),
       polls_watch_hangup(version >= KernelVersion{5, 8}) {}
 

@@ -36,6 +36,8 @@ struct Behaviour {
   bool backlog_keeps_order;
   /// A CQ size is rounded up before it is compared with that of the SQ (5.10).
   bool cq_rounded_before_comparison;
+  /// A timeout that counts no completions counts one (before 5.5).
+  bool timeouts_count_at_least_one;
   /// Times that are negative are refused (5.16).
   bool negative_times_refused;
   /// POLLRDHUP is always watched for (5.8).

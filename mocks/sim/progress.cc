@@ -140,12 +140,16 @@ int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
   if (::epoll_ctl(armed_files_.get(), operation, request.fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
   if (!request.in_epoll) ++armed_count_;
   request.in_epoll = true;
+  stay_armed(request, step);
+  return 0;
+}
+
+void SimRing::stay_armed(Request& request, Step step) {
   request.step = step;
   request.serial = world_.next_serial();
   request.ready_events = 0;
   request.place = Place::kArmed;
   armed_.push_back(&request);
-  return 0;
 }
 
 void SimRing::disarm_file(Request& request) {

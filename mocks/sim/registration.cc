@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
@@ -21,6 +24,14 @@ constexpr unsigned kMaxBuffers = 1u << 14;
 constexpr std::size_t kMaxBufferBytes = std::size_t{1} << 30;
 constexpr std::int32_t kEmptySlot = -1;
 constexpr std::int32_t kSkipSlot = -2;  // IORING_REGISTER_FILES_SKIP
+
+/// Asks /proc; without it, any fd has to do.
+bool is_eventfd(int fd) {
+  char target[64];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof target);
+  return length < 0 || std::string_view(target, static_cast<std::size_t>(length)) == "anon_inode:[eventfd]";
+}
 
 }  // namespace
 
@@ -79,6 +90,7 @@ int SimRing::register_buffers(void* arg, unsigned count) {
     const bool sparse = vector[index].iov_base == nullptr;
     if (sparse && (vector[index].iov_len != 0 || !world_.has_feature(IORING_FEAT_RSRC_TAGS))) return -EFAULT;
     if (!sparse && (vector[index].iov_len == 0 || vector[index].iov_len > kMaxBufferBytes)) return -EFAULT;
+    if (!is_user_memory(vector[index].iov_base, vector[index].iov_len)) return -EFAULT;
   }
   buffers_.assign(vector, vector + count);
   has_buffers_ = true;
@@ -206,8 +218,10 @@ int SimRing::register_eventfd(void* arg, unsigned count, bool only_async) {
   if (eventfd_) return -EBUSY;
   std::int32_t fd;
   if (!copy_from_user(&fd, arg, sizeof fd)) return -EFAULT;
-  eventfd_ = Descriptor::duplicate(fd);
-  if (!eventfd_) return -errno;
+  Descriptor file = Descriptor::duplicate(fd);
+  if (!file) return -errno;
+  if (!is_eventfd(file.get())) return -EINVAL;
+  eventfd_ = std::move(file);
   eventfd_only_async_ = only_async;
   return 0;
 }

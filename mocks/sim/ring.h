@@ -88,6 +88,8 @@ class SimRing {
   void queue_worker(Request& request);
   /// Waits for the file of `request` to have one of these events (EPOLL*); then runs `step`. 0 or a negative errno.
   int arm_file(Request& request, std::uint32_t events, Step step);
+  /// The same once more for a request that was armed edge-triggered: only what happens from now on counts.
+  void stay_armed(Request& request, Step step);
   void disarm_file(Request& request);
   /// Runs `expired` (in the middle of `collect`) once the clock shows `request.deadline`.
   void arm_timer(Request& request, Step expired);

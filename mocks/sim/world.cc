@@ -47,6 +47,7 @@ SimRing* SimWorld::find(int ring_fd) {
 /// The ring that a call means. 0, or the errno for what is no ring.
 int SimWorld::locate(int ring_fd, bool registered, SimRing** ring) {
   if (registered) {
+    // A thread has its table from its first ring on.
     const auto table = registered_rings_.find(::gettid());
     if (table == registered_rings_.end() || static_cast<unsigned>(ring_fd) >= table->second.size()) return -EINVAL;
     *ring = table->second[static_cast<unsigned>(ring_fd)];
@@ -74,6 +75,7 @@ int SimWorld::setup(unsigned entries, io_uring_params* params) {
   const int fd = ring->fd();
   by_fd_[fd] = ring.get();
   rings_.push_back(std::move(ring));
+  registered_rings_.try_emplace(::gettid(), RegisteredRings{});
   return fd;
 }
 
@@ -158,6 +160,8 @@ int SimWorld::register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_a
   const bool registered = (opcode & uapi::kRegisterUseRegisteredRing) != 0;
   opcode &= ~uapi::kRegisterUseRegisteredRing;
   if (registered && !has_feature(uapi::kFeatRegRegRing)) return -EINVAL;
+  // Since 6.13 an fd of -1 means no ring, for operations that need none; there is none of those here.
+  if (ring_fd == -1 && !registered && profile_.register_ops[uapi::kRegisterSendMsgRing]) return -EINVAL;
   SimRing* ring;
   if (const int error = locate(ring_fd, registered, &ring); error != 0) return error;
   const Visit::Use use(visit, *ring);

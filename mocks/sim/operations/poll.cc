@@ -39,7 +39,7 @@ void run_ready_poll(SimRing& ring, Request& request) {
     return;
   }
   if (!is_multishot(request.sqe()) || !ring.post_multishot(request, events)) return ring.complete(request, events);
-  if (arm_poll(ring, request) != 0) ring.complete_failed(request, -ENOMEM);
+  ring.stay_armed(request, run_ready_poll);
 }
 
 }  // namespace

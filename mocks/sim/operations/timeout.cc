@@ -111,6 +111,7 @@ void on_link_timeout(SimRing& ring, Request& request) {
 int prepare_timeout(SimRing& ring, Request& request) {
   if (const int error = prepare_any_timeout(ring, request); error != 0) return error;
   request.timeout_count = static_cast<std::uint32_t>(request.sqe().off);
+  if (request.timeout_count == 0 && ring.world().behaviour().timeouts_count_at_least_one) request.timeout_count = 1;
   request.timeout_repeats = is_multishot(request) ? request.timeout_count : 0;
   return 0;
 }
