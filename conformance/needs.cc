@@ -8,6 +8,7 @@
 #include "assay/backend/ring.h"
 #include "assay/backend/uapi.h"
 #include "assay/backend/uapi_names.h"
+#include "assay/mocks/sim/behaviour.h"
 
 namespace assay::conformance {
 namespace {
@@ -103,10 +104,12 @@ std::string missing_needs(const Needs& needs, const Profile& profile) {
     if (profile.semantics.*member) words.push_back("needs a kernel without " + std::string(switch_name(member)));
   }
   const KernelVersion none{};
-  if (needs.since != none && profile.version < needs.since) {
+  // Distributions backport: what counts is the release whose io_uring it is, not what uname says.
+  const KernelVersion version = internal::Behaviour(profile).version;
+  if (needs.since != none && version < needs.since) {
     words.push_back("needs Linux " + version_text(needs.since));
   }
-  if (needs.until != none && profile.version >= needs.until) {
+  if (needs.until != none && version >= needs.until) {
     words.push_back("needs a Linux before " + version_text(needs.until));
   }
   return join(words);

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
-#include "assay/conformance/ring_test.h"
 
 // The C library of 2023 has the kernel's name for this member, older ones only their own.
 #ifdef sigev_notify_thread_id

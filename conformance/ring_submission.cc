@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
-#include "assay/conformance/ring_test.h"
 
 namespace assay::conformance {
 namespace {

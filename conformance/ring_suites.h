@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "assay/conformance/behaviour.h"
@@ -9,9 +7,17 @@
 /// The ring suites, one function a source file. They are called by name so that no linker can leave one out.
 namespace assay::conformance {
 
-std::vector<Behaviour> ring_enter_behaviours();
-std::vector<Behaviour> ring_overflow_behaviours();
 std::vector<Behaviour> ring_setup_behaviours();
 std::vector<Behaviour> ring_submission_behaviours();
+std::vector<Behaviour> ring_overflow_behaviours();
+std::vector<Behaviour> ring_enter_behaviours();
+std::vector<Behaviour> ring_read_write_behaviours();
+std::vector<Behaviour> ring_files_behaviours();
+std::vector<Behaviour> ring_poll_behaviours();
+std::vector<Behaviour> ring_timeout_behaviours();
+std::vector<Behaviour> ring_cancel_behaviours();
+std::vector<Behaviour> ring_link_behaviours();
+std::vector<Behaviour> ring_registration_behaviours();
+std::vector<Behaviour> ring_lifetime_behaviours();
 
 }  // namespace assay::conformance

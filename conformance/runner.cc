@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "assay/conformance/backend_case.h"
 #include "assay/conformance/behaviour.h"
 #include "assay/conformance/report.h"
 
@@ -253,6 +254,7 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
 int run_conformance(const ConformanceOptions& options, std::ostream& out) {
   std::vector<SuiteSet> sets;
   if (options.plan.empty()) sets.push_back({"ring", register_ring_suites});
+  sets.push_back({"backend", register_assay_backend_suites});
   return run_suites(options, sets, out);
 }
 

@@ -1,4 +1,4 @@
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
