@@ -88,6 +88,8 @@ struct Request {
   // Reads and writes.
   std::vector<iovec> buffers;
   std::size_t total_bytes;
+  /// How many of them the Chooser lets through: asked once, however often the request is tried. 0 is not asked yet.
+  std::size_t chosen_bytes;
 
   /// A copy: the user may reuse the slot as soon as it was consumed.
   io_uring_sqe& sqe() { return *reinterpret_cast<io_uring_sqe*>(sqe_bytes); }

@@ -41,6 +41,7 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
   request.in_worker = false;
   request.cancelled = false;
   request.in_epoll = false;
+  request.chosen_bytes = 0;
   request.multishot = false;
   request.arms_link_timeout = false;
   request.has_link_timeout = false;

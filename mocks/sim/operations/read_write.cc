@@ -130,10 +130,13 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
   std::vector<iovec> shortened;
   const std::vector<iovec>* buffers = &request.buffers;
   if (world.has_chooser() && request.total_bytes > 1 && can_be_short(request.fd, kind)) {
-    const auto bytes = ring.world().choose(ChoicePoint::kTransferLength, request.total_bytes, &sqe);
-    if (bytes < request.total_bytes) {
+    if (request.chosen_bytes == 0) {
+      const auto bytes = ring.world().choose(ChoicePoint::kTransferLength, request.total_bytes, &sqe);
+      request.chosen_bytes = std::max<std::size_t>(bytes, 1);
+    }
+    if (request.chosen_bytes < request.total_bytes) {
       shortened = request.buffers;
-      truncate(shortened, std::max<std::size_t>(bytes, 1));
+      truncate(shortened, request.chosen_bytes);
       buffers = &shortened;
     }
   }
