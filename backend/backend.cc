@@ -20,6 +20,9 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kLeastBackOff = 50us;
 constexpr nanoseconds kMostBackOff = 10ms;
 
+// A wait is cut into pieces of this length, since a kernel adds a timeout to its clock without looking for overflow.
+constexpr nanoseconds kLongestWait = 24h;
+
 // How the destructor waits: so long at a time, so many times without progress; and how many answers that took no time
 // it takes for that.
 constexpr nanoseconds kDrainWait = 50ms;
@@ -149,7 +152,7 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   std::optional<nanoseconds> timeout;
   if (!timers_.empty()) {
     now_is_fresh_ = false;
-    timeout = std::max(timers_.earliest() - now(), 0ns);
+    timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
   may_wait =
       may_wait && !requests_.has_completed() && !signals_.any() && !has_posted_.load() && !(timeout && *timeout == 0ns);

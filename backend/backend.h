@@ -202,7 +202,7 @@ class Backend {
   }
   void drain();
   internal::FunctionOperation& take_function_operation() { return functions_.take(requests_); }
-  internal::FunctionOperation& take_transfer_operation(int fd, unsigned poll_events);
+  internal::FunctionOperation& take_transfer_operation(int fd, unsigned poll_events, std::uint64_t* offset);
 
   Kernel& kernel_;
   BackendOptions options_;

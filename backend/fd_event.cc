@@ -27,7 +27,7 @@ Result<void> FdEvent::add(std::optional<std::chrono::nanoseconds> timeout) {
   }
   if (timeout) {
     timeout_ = *timeout;
-    backend()->timers_.add(timer_, backend()->now() + *timeout);
+    backend()->timers_.add(timer_, internal::deadline_after(backend()->now(), *timeout));
   }
   return {};
 }
@@ -110,7 +110,7 @@ void FdEvent::tell(const Readiness& ready, bool stays) {
   if (!stays) {
     leave();
   } else if (timeout_ >= std::chrono::nanoseconds{0}) {
-    owner.timers_.add(timer_, owner.now() + timeout_);
+    owner.timers_.add(timer_, internal::deadline_after(owner.now(), timeout_));
   }
   owner.about_to_call();
   if (!callback_.run(ready)) return;

@@ -22,10 +22,11 @@ unsigned sqe_length(std::size_t bytes) {
 
 }  // namespace
 
-internal::FunctionOperation& Backend::take_transfer_operation(int fd, unsigned poll_events) {
+internal::FunctionOperation& Backend::take_transfer_operation(int fd, unsigned poll_events, std::uint64_t* offset) {
   internal::FunctionOperation& operation = take_function_operation();
-  if (!requests_.support().waits_for_readiness && internal::can_wait_for_readiness(fd))
-    operation.poll_first(poll_events);
+  const internal::TransferWays ways = requests_.transfer_ways(fd, *offset);
+  operation.poll_first(ways.poll_first ? poll_events : 0);
+  *offset = ways.offset;
   return operation;
 }
 
@@ -34,7 +35,7 @@ OperationHandle Backend::read(int fd, std::span<std::byte> buffer, std::uint64_t
     const iovec vector{.iov_base = buffer.data(), .iov_len = buffer.size()};
     return readv(fd, {&vector, 1}, offset, std::move(done));
   }
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN);
+  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN, &offset);
   io_uring_prep_read(&operation.sqe(), fd, buffer.data(), sqe_length(buffer.size()), offset);
   return operation.start(std::move(done));
 }
@@ -44,20 +45,20 @@ OperationHandle Backend::write(int fd, std::span<const std::byte> buffer, std::u
     const iovec vector{.iov_base = const_cast<std::byte*>(buffer.data()), .iov_len = buffer.size()};
     return writev(fd, {&vector, 1}, offset, std::move(done));
   }
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT);
+  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT, &offset);
   io_uring_prep_write(&operation.sqe(), fd, buffer.data(), sqe_length(buffer.size()), offset);
   return operation.start(std::move(done));
 }
 
 OperationHandle Backend::readv(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done) {
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN);
+  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN, &offset);
   const iovec* kept = operation.keep(buffers.data(), buffers.size());
   io_uring_prep_readv(&operation.sqe(), fd, kept, static_cast<unsigned>(buffers.size()), offset);
   return operation.start(std::move(done));
 }
 
 OperationHandle Backend::writev(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done) {
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT);
+  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT, &offset);
   const iovec* kept = operation.keep(buffers.data(), buffers.size());
   io_uring_prep_writev(&operation.sqe(), fd, kept, static_cast<unsigned>(buffers.size()), offset);
   return operation.start(std::move(done));

@@ -1,29 +1,11 @@
 #include "assay/backend/function_operation.h"
 
-#include <sys/stat.h>
 #include <cerrno>
 #include <cstring>
 
 #include "assay/backend/requests.h"
 
 namespace assay::internal {
-
-bool can_wait_for_readiness(int fd) {
-  struct stat status {};
-  const int saved_errno = errno;
-  const bool known = ::fstat(fd, &status) == 0;
-  errno = saved_errno;
-  if (!known) return false;
-  switch (status.st_mode & S_IFMT) {
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case 0:  // anonymous: eventfd, timerfd, signalfd, epoll
-      return true;
-    default:
-      return false;
-  }
-}
 
 OperationHandle FunctionOperation::start(ResultCallback callback) {
   callback_ = std::move(callback);

@@ -42,9 +42,6 @@ class OperationPool {
   std::vector<T*> free_;
 };
 
-/// True when the descriptor may not be ready and can say when it is: a pipe, a socket, a device, an eventfd.
-bool can_wait_for_readiness(int fd);
-
 /// One request whose SQE is known when it is made, and whose result goes to a function.
 ///
 /// Where the kernel blocks a worker in a read or write that is not ready (before 5.7), such a request polls first, so
@@ -64,7 +61,7 @@ class FunctionOperation final : public Operation {
     path_ = std::move(path);
     return path_.c_str();
   }
-  /// Poll for these first.
+  /// Poll for these first; 0 does not.
   void poll_first(unsigned events) noexcept { poll_events_ = events; }
 
   /// Queues it. The callback is called exactly once, from `Requests::dispatch`.

@@ -45,6 +45,7 @@ KernelSupport find_kernel_support(Ring& ring) {
   support.keeps_overflow = (ring.features() & IORING_FEAT_NODROP) != 0;
   support.skips_success_cqes = (ring.features() & IORING_FEAT_CQE_SKIP) != 0;
   support.waits_for_readiness = (ring.features() & IORING_FEAT_FAST_POLL) != 0;
+  support.knows_current_position = (ring.features() & IORING_FEAT_RW_CUR_POS) != 0;
   // Multishot poll has no feature of its own; IORING_FEAT_RSRC_TAGS came with the same release.
   support.multishot_poll = (ring.features() & IORING_FEAT_RSRC_TAGS) != 0 && support.keeps_overflow;
   return support;

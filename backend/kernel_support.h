@@ -18,6 +18,8 @@ struct KernelSupport {
   /// A read or write that would block waits for readiness by itself (5.7). Without it a worker blocks in it, and
   /// nothing can end that.
   bool waits_for_readiness = false;
+  /// The offset -1 means the file's own position (5.6). Without it the offset of a file that has none must be 0.
+  bool knows_current_position = false;
   /// POLL_ADD can be multishot (5.13).
   bool multishot_poll = false;
 

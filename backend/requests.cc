@@ -1,5 +1,6 @@
 #include "assay/backend/requests.h"
 
+#include <sys/stat.h>
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -19,6 +20,24 @@ constexpr std::uint64_t kNobody = (std::uint64_t{1} << 63) | 0xffff'fffe;
 // How often a cancelation is repeated that fails for a reason of its own.
 constexpr std::uint8_t kCancelRetries = 16;
 
+// True when the descriptor may not be ready and can say when it is: a pipe, a socket, a device, an eventfd.
+bool can_wait_for_readiness(int fd) {
+  struct stat status {};
+  const int saved_errno = errno;
+  const bool known = ::fstat(fd, &status) == 0;
+  errno = saved_errno;
+  if (!known) return false;
+  switch (status.st_mode & S_IFMT) {
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case 0:  // anonymous: eventfd, timerfd, signalfd, epoll
+      return true;
+    default:
+      return false;
+  }
+}
+
 unsigned chain_flags(unsigned flags) { return flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK); }
 
 }  // namespace
@@ -29,9 +48,10 @@ Requests::Requests(Ring ring, unsigned max_submit)
   if (support_.keeps_overflow) {
     operation_limit_ = cancel_limit_ = ~0u;
   } else {
-    // A completion that finds the CQ full is lost. The last eighth is for the timeouts of Ring's waits.
+    // A completion that finds the CQ full is lost. The last quarter is for cancelations and for the loop's own polls,
+    // so that users who fill the ring with requests that never end can still end them.
     operation_limit_ = cq - cq / 4;
-    cancel_limit_ = cq - cq / 8;
+    cancel_limit_ = cq;
   }
 }
 
@@ -40,6 +60,14 @@ Requests::~Requests() {
   for (std::uint32_t index = 0; index < table_.size(); ++index) {
     if (Operation* operation = table_[index].operation) operation->requests_ = nullptr;
   }
+}
+
+TransferWays Requests::transfer_ways(int fd, std::uint64_t offset) const {
+  const bool current = offset == ~std::uint64_t{0};
+  if (support_.waits_for_readiness && (support_.knows_current_position || !current)) return {.offset = offset};
+  if (!can_wait_for_readiness(fd)) return {.offset = offset};
+  return {.poll_first = !support_.waits_for_readiness,
+          .offset = current && !support_.knows_current_position ? 0 : offset};
 }
 
 // Queueing.
@@ -249,7 +277,27 @@ int Requests::submit() {
 int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
   place_backlog();
   batch_ = 0;
-  return timeout ? ring_.submit_and_wait(1, *timeout) : ring_.submit_and_wait(1);
+  if (!timeout) return ring_.submit_and_wait(1);
+  if ((support_.features & IORING_FEAT_EXT_ARG) != 0) return ring_.submit_and_wait(1, *timeout);
+  return submit_and_poll(*timeout);
+}
+
+// Before EXT_ARG (5.11) a wait with a limit would cost a TIMEOUT request, which takes room in both rings, needs a
+// submission that may be refused or interrupted, and stays behind when the wait ends early. The ring's descriptor tells
+// as well, for one system call more.
+int Requests::submit_and_poll(std::chrono::nanoseconds timeout) {
+  const int submitted = ring_.submit();
+  if (submitted < 0 || ring_.sq_ready() != 0 || ring_.cq_ready() != 0) return submitted;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
+  const timespec time{.tv_sec = seconds.count(), .tv_nsec = (timeout - seconds).count()};
+  const int readable = ring_.kernel().wait_readable(ring_.fd(), &time);
+  if (readable > 0 && ring_.cq_ready() == 0) {
+    // What it has is deferred work, or in the overflow backlog, and comes to the CQ only when asked for.
+    const int flushed = ring_.get_events();
+    return flushed < 0 ? flushed : submitted;
+  }
+  if (readable > 0 || submitted > 0) return submitted;
+  return readable < 0 ? readable : -ETIME;
 }
 
 // Cancelation.
@@ -318,13 +366,11 @@ void Requests::cancel_backlogged(std::uint32_t index) {
 
 void Requests::revoke(std::uint32_t index) {
   std::uint32_t position = table_[index].sq_position;
-  if (sqe_at(position - 1).user_data != uapi::kUserDataTimeout) {
-    const std::uint32_t before = table_.find(sqe_at(position - 1).user_data);
-    if (before != InFlightTable::kNone && table_[before].linked && table_[before].sq_position == position - 1 &&
-        is_unsubmitted(before)) {
-      sqe_at(position - 1).flags &= static_cast<std::uint8_t>(~(IOSQE_IO_LINK | IOSQE_IO_HARDLINK));
-      table_[before].linked = false;
-    }
+  const std::uint32_t before = table_.find(sqe_at(position - 1).user_data);
+  if (before != InFlightTable::kNone && table_[before].linked && table_[before].sq_position == position - 1 &&
+      is_unsubmitted(before)) {
+    sqe_at(position - 1).flags &= static_cast<std::uint8_t>(~(IOSQE_IO_LINK | IOSQE_IO_HARDLINK));
+    table_[before].linked = false;
   }
   for (bool linked = true; linked; ++position) {
     io_uring_sqe& sqe = sqe_at(position);
@@ -398,7 +444,6 @@ unsigned Requests::dispatch(unsigned max) {
 void Requests::take(std::uint64_t user_data, const Completion& completion) {
   const std::uint32_t index = table_.find(user_data);
   if (index == InFlightTable::kNone) {
-    if (user_data == uapi::kUserDataTimeout) return;  // Ring's own
     if (InFlightTable::is_cancel(user_data)) {
       ++counters_.cancel_replies;
     } else {

@@ -29,6 +29,14 @@ struct RequestCounters {
   std::uint64_t backlogged = 0;
 };
 
+/// What a kernel needs to be told so that a read or write does what it does on a newer one.
+struct TransferWays {
+  /// Wait for readiness first, by a poll: the kernel would block a worker.
+  bool poll_first = false;
+  /// The offset to give.
+  std::uint64_t offset = 0;
+};
+
 /// Everything that goes through one ring: who waits for an SQE, who is in flight, who is told what.
 ///
 /// An operation holds a slot of the InFlightTable from when it is queued until its last CQE is in, and the reply of its
@@ -43,6 +51,8 @@ class Requests {
 
   Ring& ring() noexcept { return ring_; }
   const KernelSupport& support() const noexcept { return support_; }
+  /// How a read or write of this file at this offset has to be asked for.
+  TransferWays transfer_ways(int fd, std::uint64_t offset) const;
   const RequestCounters& counters() const noexcept { return counters_; }
 
   /// From now on submission may enter the kernel; before, the ring may not be enabled or its thread not known.
@@ -117,6 +127,7 @@ class Requests {
   bool place_stray(std::uint64_t user_data);
   bool make_room();
   void submit_full_batch();
+  int submit_and_poll(std::chrono::nanoseconds timeout);
 
   bool is_unsubmitted(std::uint32_t index) noexcept;
   io_uring_sqe& sqe_at(std::uint32_t position) noexcept {

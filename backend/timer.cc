@@ -6,7 +6,7 @@ namespace assay {
 
 Result<void> Timer::start_after(std::chrono::nanoseconds delay) {
   if (backend() == nullptr) return Error::from_errno(ECANCELED, "Timer: the backend is gone");
-  return start_at(backend()->now() + delay);
+  return start_at(internal::deadline_after(backend()->now(), delay));
 }
 
 Result<void> Timer::start_at(std::chrono::nanoseconds deadline) {
@@ -34,8 +34,8 @@ Result<void> Timer::stop() {
 void Timer::expired() {
   if (interval_ > std::chrono::nanoseconds{0}) {
     const auto now = backend()->now();
-    auto next = deadline() + interval_;
-    if (next <= now) next += (now - next) / interval_ * interval_ + interval_;
+    auto next = internal::deadline_after(deadline(), interval_);
+    if (next <= now) next = internal::deadline_after(next, (now - next) / interval_ * interval_ + interval_);
     backend()->timers_.add(*this, next);
   }
   backend()->about_to_call();

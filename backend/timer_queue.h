@@ -9,6 +9,11 @@ namespace assay::internal {
 
 class TimerQueue;
 
+/// now + delay, or the last time there is where that would overflow.
+constexpr std::chrono::nanoseconds deadline_after(std::chrono::nanoseconds now, std::chrono::nanoseconds delay) {
+  return delay > std::chrono::nanoseconds::max() - now ? std::chrono::nanoseconds::max() : now + delay;
+}
+
 /// Something that wants to be told when a time has come. Leaves its queue when it is destroyed.
 class TimerNode {
  public:

@@ -33,8 +33,11 @@ OperationHandle Transfer::start(int fd, std::size_t bytes, std::uint64_t offset,
   bytes_ = bytes;
   done_ = 0;
   error_ = 0;
-  offset_ = offset;
-  polls_ = !requests_.support().waits_for_readiness && can_wait_for_readiness(fd);
+  const TransferWays ways = requests_.transfer_ways(fd, offset);
+  polls_ = polls_first_ = ways.poll_first;
+  offset_ = ways.offset;
+  // A file without offsets is always at its own position, also where that is spelled 0.
+  advances_ = offset != ~std::uint64_t{0};
   callback_ = std::move(callback);
   // Nothing to move is not worth a request, which a zero-length read of some files would wait in.
   if (bytes == 0) return requests_.queue_ended(*this, 0);
@@ -49,8 +52,7 @@ void Transfer::prepare(io_uring_sqe& sqe) {
   }
   std::byte* address = buffer_ + done_;
   const auto step = static_cast<unsigned>(std::min(bytes_ - done_, kStepBytes));
-  // The file's own position advances by itself.
-  const std::uint64_t offset = offset_ == ~std::uint64_t{0} ? offset_ : offset_ + done_;
+  const std::uint64_t offset = advances_ ? offset_ + done_ : offset_;
   vector_ = {.iov_base = address, .iov_len = step};
   if (writes_) {
     if (requests_.support().has(IORING_OP_WRITE)) {
@@ -79,7 +81,7 @@ bool Transfer::advance(int result) {
   }
   if (result > 0) {
     done_ += static_cast<std::size_t>(result);
-    polls_ = !requests_.support().waits_for_readiness && can_wait_for_readiness(fd_);
+    polls_ = polls_first_;
     return done_ < bytes_;
   }
   switch (-result) {

@@ -46,7 +46,9 @@ class Transfer final : public Operation {
   Requests& requests_;
   int fd_ = -1;
   bool writes_ = false;
-  bool polls_ = false;
+  bool advances_ = true;      // the offset counts from the start; otherwise the file's own position does
+  bool polls_first_ = false;  // this kernel needs a poll before every step
+  bool polls_ = false;        // the step that is in flight is a poll
   int error_ = 0;
   std::byte* buffer_ = nullptr;
   std::size_t bytes_ = 0;
