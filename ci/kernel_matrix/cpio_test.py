@@ -4,7 +4,7 @@ import unittest
 from kernel_matrix.cpio import CpioWriter
 
 
-def _read(archive: bytes) -> dict[str, tuple[int, bytes]]:
+def read_archive(archive: bytes) -> dict[str, tuple[int, bytes]]:
     """An independent reading of the newc form: name → (mode, content)."""
     entries = {}
     at = 0
@@ -29,7 +29,7 @@ class CpioTest(unittest.TestCase):
             writer.file("/f" + "x" * size, b"c" * size, 0o640)
         writer.link("/lib/libx.so", "/opt/libx.so")
         writer.character_device("/dev/console", 5, 1)
-        entries = _read(writer.finish())
+        entries = read_archive(writer.finish())
         for size in range(5):
             self.assertEqual(entries["f" + "x" * size], (stat.S_IFREG | 0o640, b"c" * size))
         self.assertEqual(entries["lib/libx.so"], (stat.S_IFLNK | 0o777, b"/opt/libx.so"))
@@ -38,14 +38,14 @@ class CpioTest(unittest.TestCase):
     def test_makes_the_folders_above_a_file_before_it(self):
         writer = CpioWriter()
         writer.file("/a/b/c", b"")
-        self.assertEqual(list(_read(writer.finish())), ["a", "a/b", "a/b/c"])
+        self.assertEqual(list(read_archive(writer.finish())), ["a", "a/b", "a/b/c"])
 
     def test_the_first_taker_of_a_path_keeps_it(self):
         writer = CpioWriter()
         writer.file("/etc/passwd", b"mine")
         writer.file("etc/passwd", b"default")
         self.assertIn("/etc/passwd", writer)
-        self.assertEqual(_read(writer.finish())["etc/passwd"][1], b"mine")
+        self.assertEqual(read_archive(writer.finish())["etc/passwd"][1], b"mine")
 
 
 if __name__ == "__main__":

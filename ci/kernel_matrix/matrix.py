@@ -14,7 +14,7 @@ from kernel_matrix.apt_sources import find_mirrors, machine_entries, sources_for
 from kernel_matrix.archive import Archive
 from kernel_matrix.catalogue import KernelPackage, choose
 from kernel_matrix.endings import ALL_PASSED, HARNESS_TROUBLE, TEST_FAILED, HarnessTrouble
-from kernel_matrix.guest import GuestSettings, run_guest, stop_all
+from kernel_matrix.guest import QEMU, GuestSettings, run_guest, stop_all
 from kernel_matrix.guest_image import Orders, build_init, build_initramfs
 from kernel_matrix.kernel_cache import KernelCache, space_checked
 from kernel_matrix.kernel_image import release_of_file
@@ -46,11 +46,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel that can be booted."""
+    """A kernel that was asked for."""
 
     series: str
     release: str
-    image: Path
+    image: Path | None  # None: it cannot be had, and `obstacle` says why.
+    obstacle: Verdict | None = None
 
 
 def _tell_apart(kernels: list[Kernel]) -> list[Kernel]:
@@ -84,37 +85,43 @@ class Matrix:
         with self._cache.locked():
             return self._cache.catalogue(archive_for(self._request), self._request.update)[0]
 
-    def kernels(self) -> tuple[list[Kernel], list[Verdict]]:
-        """The kernels that were asked for, ready to boot, and verdicts on those that cannot be had."""
+    def kernels(self) -> list[Kernel]:
+        """The kernels that were asked for, in order; those of the archive are in the cache afterwards."""
         own = [Kernel(release, release, path.resolve())
                for path in self._request.images for release in [release_of_file(path)]]
         if not self._request.series:
-            return own, []
+            return _tell_apart(own)
         with self._cache.locked():
             archive = archive_for(self._request)
             available, asked_now = self._cache.catalogue(archive, self._request.update)
-            try:
-                chosen = self._fetch(archive, available)
-            except HarnessTrouble as trouble:
-                if asked_now:
-                    raise
+            fetched = self._fetch(archive, available)
+            lacking = [kernel for kernel in fetched if kernel.obstacle and kernel.obstacle.outcome == Outcome.TROUBLE]
+            if lacking and not asked_now:
                 # The archive drops packages as newer ones come, so an older catalogue may name what is gone.
-                self._say(f"{trouble}; asking the archive anew")
-                chosen = self._fetch(archive, self._cache.catalogue(archive, True)[0])
-        ready = [Kernel(series, release, image) for series, release, image in chosen if image]
-        verdicts = [Verdict(series, "", Outcome.UNAVAILABLE, "the archive has no such series")
-                    for series, _, image in chosen if not image]
-        return _tell_apart(ready + own), verdicts
+                self._say(f"{lacking[0].obstacle.reason}; asking the archive anew")
+                fetched = self._fetch(archive, self._cache.catalogue(archive, True)[0])
+        if not any(kernel.image for kernel in fetched):
+            raise HarnessTrouble(fetched[0].obstacle.reason)
+        return _tell_apart(fetched + own)
 
-    def _fetch(self, archive: Archive, available: dict[str, KernelPackage]) -> list[tuple[str, str, Path | None]]:
-        """For each series that was asked for: its release, and its image; None where the archive has no such series."""
+    def _fetch(self, archive: Archive, available: dict[str, KernelPackage]) -> list[Kernel]:
         chosen = choose(list(self._request.series), available)
-        if not any(kernel for _, kernel in chosen):
+        if not any(package for _, package in chosen):
             raise HarnessTrouble(f"the archive has none of these series: {' '.join(self._request.series)}; it has "
                                  f"{' '.join(available) or 'no kernel at all'}")
-        wanted = {kernel.release for _, kernel in chosen if kernel}
-        return [(series, kernel.release, self._cache.image(kernel, archive, wanted)) if kernel else (series, "", None)
-                for series, kernel in chosen]
+        wanted = {package.release for _, package in chosen if package}
+        kernels = []
+        for series, package in chosen:
+            if not package:
+                verdict = Verdict(series, "", Outcome.UNAVAILABLE, "the archive has no such series")
+                kernels.append(Kernel(series, "", None, verdict))
+                continue
+            try:
+                kernels.append(Kernel(series, package.release, self._cache.image(package, archive, wanted)))
+            except HarnessTrouble as trouble:
+                verdict = Verdict(series, package.release, Outcome.TROUBLE, str(trouble))
+                kernels.append(Kernel(series, package.release, None, verdict))
+        return kernels
 
     def run(self) -> tuple[list[Verdict], Path]:
         """Boots every kernel. Returns the verdicts in the kernels' order, and the folder with all that came back."""
@@ -122,41 +129,40 @@ class Matrix:
         with space_checked(self._request.cache):
             self._request.cache.mkdir(parents=True, exist_ok=True)
         initramfs = build_initramfs(self._request.orders, build_init(self._request.cache))
-        kernels, verdicts = self.kernels()
+        if not shutil.which(QEMU):
+            raise HarnessTrouble(f"{QEMU} is not installed; Debian's package is qemu-system-x86")
+        kernels = self.kernels()
         results = self._results_folder()
         with space_checked(results), tempfile.TemporaryDirectory(dir=results) as folder:
             shared = Path(folder) / "initramfs"
             shared.write_bytes(initramfs)
-            settings = self._settings(kernels[0])
+            settings = self._settings(next(kernel.image for kernel in kernels if kernel.image))
             self._say(f"{len(kernels)} kernels, {self._request.jobs} guests at a time, "
                       f"{'KVM' if settings.acceleration == 'kvm' else 'emulated'}")
-            count = len(kernels) + len(verdicts)
-            for done, verdict in enumerate(verdicts, 1):
-                self._say(progress_line(verdict, done, count))
-            unavailable = len(verdicts)
             with concurrent.futures.ThreadPoolExecutor(self._request.jobs) as guests:
                 waiting = [guests.submit(self._boot, kernel, shared, results, settings) for kernel in kernels]
                 try:
-                    for done, future in enumerate(concurrent.futures.as_completed(waiting), unavailable + 1):
-                        self._say(progress_line(future.result(), done, count))
+                    for done, future in enumerate(concurrent.futures.as_completed(waiting), 1):
+                        self._say(progress_line(future.result(), done, len(kernels)))
                 except BaseException:
                     stop_all()
                     guests.shutdown(wait=True, cancel_futures=True)
                     raise
-            verdicts += [future.result() for future in waiting]
-        return verdicts, results
+            return [future.result() for future in waiting], results
 
-    def _settings(self, first: Kernel) -> GuestSettings:
+    def _settings(self, trial_image: Path) -> GuestSettings:
         request = self._request
         acceleration = request.acceleration
         if acceleration == "auto":
-            acceleration = choose_acceleration(request.cache, first.image, build_init(request.cache), self._say)
+            acceleration = choose_acceleration(request.cache, trial_image, build_init(request.cache), self._say)
         return GuestSettings(
             acceleration=acceleration, cpus=request.cpus, memory_mib=request.memory_mib,
             boot_limit_s=request.boot_limit_s, run_limit_s=request.orders.timeout_s, append=request.append)
 
     @staticmethod
     def _boot(kernel: Kernel, initramfs: Path, results: Path, settings: GuestSettings) -> Verdict:
+        if not kernel.image:
+            return kernel.obstacle
         folder = results / f"linux-{kernel.series}"
         verdict = judge(kernel.series, kernel.release, run_guest(kernel.image, initramfs, folder, settings))
         write_guest_files(folder, verdict)
