@@ -1,10 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -32,13 +37,21 @@ struct Outcome {
   std::string err;
 };
 
-void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << "status " << outcome.status << "\nstdout: " << outcome.out << "\nstderr: " << outcome.err;
-}
-
 std::string contents(const std::filesystem::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Makes io_uring_setup answer `error` from now on, as a container's filter does, here and in all that is executed.
+bool forbid_io_uring(unsigned error) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {static_cast<unsigned short>(std::size(program)), program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 /// A directory for one test's files.
@@ -51,13 +64,21 @@ class CommandLine : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  /// Runs `assay` with arguments as a shell takes them.
-  Outcome run(const std::string& arguments) {
+  /// Runs `assay` with arguments as a shell takes them. io_uring_setup answers with the errno `forbidden`, unless 0.
+  Outcome run(const std::string& arguments, unsigned forbidden = 0) {
     const std::filesystem::path out = folder_ / "stdout";
     const std::filesystem::path err = folder_ / "stderr";
-    const std::string command = "cd '" + folder_.string() + "' && '" ASSAY_PROGRAM "' " + arguments + " >'" +
-                                out.string() + "' 2>'" + err.string() + "' </dev/null";
-    const int status = std::system(command.c_str());
+    // Redirections before the arguments, so that these can change them.
+    const std::string command = "cd '" + folder_.string() + "' && >'" + out.string() + "' 2>'" + err.string() +
+                                "' </dev/null '" ASSAY_PROGRAM "' " + arguments;
+    const pid_t child = fork();
+    if (child == 0) {
+      if (forbidden != 0 && !forbid_io_uring(forbidden)) _exit(126);
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
     EXPECT_TRUE(WIFEXITED(status)) << arguments;
     return {WEXITSTATUS(status), contents(out), contents(err)};
   }
@@ -136,17 +157,39 @@ TEST_F(CommandLine, TellsItsVersion) {
   EXPECT_THAT(outcome.out, MatchesRegex("assay [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
-TEST_F(CommandLine, ProbesTheRunningKernelOrSaysWhyNot) {
+TEST_F(CommandLine, FailsWhenItsOutputCannotBeWritten) {
+  const Outcome outcome = run("profiles show linux-5.4 --json >/dev/full");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "assay: standard output cannot be written\n");
+}
+
+TEST_F(CommandLine, ProbesTheRunningKernel) {
+  if (!io_uring_is_available()) GTEST_SKIP() << "io_uring_setup is refused here, which the next tests are about";
   const Outcome outcome = run("probe");
-  if (!io_uring_is_available()) {
-    EXPECT_EQ(outcome.status, 1);
-    EXPECT_THAT(outcome.err, HasSubstr("io_uring is not available on linux: io_uring_setup: "));
-    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
-    return;
-  }
   EXPECT_EQ(outcome.status, 0);
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("linux-running: recorded"), HasSubstr("opcodes"),
                                  HasSubstr("overflow_drops"), HasSubstr("tried"), HasSubstr("assumed")));
+}
+
+TEST_F(CommandLine, SaysInOneLineWhyIoUringIsNotAvailable) {
+  const Outcome forbidden = run("probe", EPERM);
+  EXPECT_EQ(forbidden.status, 1);
+  EXPECT_EQ(forbidden.out, "");
+  EXPECT_THAT(forbidden.err,
+              MatchesRegex("assay: io_uring is not available on linux: io_uring_setup: Operation not permitted \\(.*"
+                           "seccomp.*io_uring_disabled.*\\)\n"));
+  const Outcome absent = run("probe --json", ENOSYS);
+  EXPECT_EQ(absent.status, 1);
+  EXPECT_EQ(absent.out, "");
+  EXPECT_THAT(absent.err, MatchesRegex("assay: .*Function not implemented \\(.*older than 5.1.*\\)\n"));
+}
+
+TEST_F(CommandLine, SimulatesWhereIoUringIsForbidden) {
+  EXPECT_EQ(run("probe --kernel sim:linux-6.12.0", EPERM).status, 0);
+  const Outcome list = run("profiles", EPERM);
+  EXPECT_EQ(list.status, 0);
+  EXPECT_THAT(list.out, HasSubstr("linux-running  unavailable"));
+  EXPECT_EQ(run("profiles show linux-running", EPERM).status, 1);
 }
 
 TEST_F(CommandLine, SimulatesWhatItRecorded) {

@@ -110,7 +110,12 @@ int run_program(int argc, char** argv) {
     std::cerr << "assay: " << explain(program, error) << '\n';
     return kExitBadInput;
   }
-  return run();
+  const int status = run();
+  if (!std::cout.flush()) {
+    std::cerr << "assay: standard output cannot be written\n";
+    return kExitFailed;
+  }
+  return status;
 }
 
 }  // namespace
