@@ -28,8 +28,6 @@ class UserOperation final : public Operation {
 class AssayBackendUnderTest final : public BackendUnderTest {
  public:
   explicit AssayBackendUnderTest(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
-  // The backend goes first, while everything that was added to it is still there: that is the harder way.
-  ~AssayBackendUnderTest() override { backend_.reset(); }
 
   Result<RunResult> run(RunMode mode) override {
     const Result<LoopStatus> status = backend_->loop(mode == RunMode::kOnce       ? LoopMode::kOnce
@@ -126,7 +124,9 @@ class AssayBackendUnderTest final : public BackendUnderTest {
     return backend_->cancel(user_operation(id));
   }
 
-  void wake() override { backend_->wake(); }
+  Result<std::function<void()>> make_waker() override {
+    return std::function<void()>([backend = backend_.get()] { backend->wake(); });
+  }
   Result<void> post(std::function<void()> function) override {
     backend_->post(std::move(function));
     return {};
@@ -147,9 +147,10 @@ class AssayBackendUnderTest final : public BackendUnderTest {
     return *std::get<std::unique_ptr<UserOperation>>(operations_.at(static_cast<std::size_t>(id)));
   }
 
-  std::unique_ptr<Backend> backend_;
   std::deque<Event> events_;
   std::deque<std::variant<OperationHandle, std::unique_ptr<UserOperation>>> operations_;
+  // Last, so that it ends first, while everything that was added to it is still there: that is the harder way.
+  std::unique_ptr<Backend> backend_;
 };
 
 }  // namespace

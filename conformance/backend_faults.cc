@@ -11,7 +11,7 @@
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
 #include "assay/conformance/resources.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 #include "assay/faultinject/fault_plan.h"
 
 namespace assay::conformance {

@@ -11,7 +11,7 @@
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
@@ -279,11 +279,8 @@ void hang_up_of_a_socket_is_reported_in_both_directions(BackendScenario& s) {
 }
 
 void a_bad_fd_is_reported(BackendScenario& s) {
-  Pipe pipe = make_pipe();
-  const int fd = pipe.read_end.get();
-  pipe.read_end.reset();
   Told& told = s.tell();
-  const EventId event = must(s.backend().make_fd_event(fd, kReadable, told.callback()));
+  const EventId event = must(s.backend().make_fd_event(closed_fd(), kReadable, told.callback()));
   const Result<void> added = s.backend().add_event(event);
   if (!added) return;
   s.run_until(told, 1);

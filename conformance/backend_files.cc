@@ -8,13 +8,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
@@ -22,8 +21,6 @@ namespace {
 using C = Capability;
 
 /// The offset that stands for the file's own position, which pipes have nothing else but.
-constexpr std::uint64_t kCurrentPosition = std::numeric_limits<std::uint64_t>::max();
-
 std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 iovec vector_of(std::string& text) { return {.iov_base = text.data(), .iov_len = text.size()}; }
@@ -184,16 +181,12 @@ void openat_reports_what_is_missing(BackendScenario& s) {
 }
 
 void closing_a_bad_fd_is_a_result(BackendScenario& s) {
-  Pipe pipe = make_pipe();
-  const int fd = pipe.read_end.get();
-  pipe.read_end.reset();
+  const int fd = closed_fd();
   EXPECT_EQ(result_of(s, "the close", [&](auto done) { return s.backend().close(fd, done); }), -EBADF);
 }
 
 void a_bad_fd_is_a_result(BackendScenario& s) {
-  Pipe pipe = make_pipe();
-  const int fd = pipe.read_end.get();
-  pipe.read_end.reset();
+  const int fd = closed_fd();
   std::string buffer(8, '-');
   EXPECT_EQ(result_of(s, "the read", [&](auto done) { return s.backend().read(fd, bytes_of(buffer), 0, done); }),
             -EBADF);
@@ -229,7 +222,7 @@ void a_read_waits_for_data(BackendScenario& s) {
   Pipe pipe = make_pipe();
   std::string buffer(8, '-');
   Owed& owed = s.owe("the read");
-  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), kCurrentPosition, owed.callback()));
+  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), 0, owed.callback()));
   s.settle();
   EXPECT_FALSE(owed.done());
   EXPECT_EQ(s.run(RunMode::kNonBlock), RunResult::kNothingToDo) << "an operation in flight keeps the loop alive";
@@ -244,7 +237,7 @@ void a_read_ends_with_the_last_writer(BackendScenario& s) {
   Pipe pipe = make_pipe();
   std::string buffer(8, '-');
   Owed& owed = s.owe("the read");
-  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), kCurrentPosition, owed.callback()));
+  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), 0, owed.callback()));
   s.settle();
   pipe.write_end.reset();
   s.run_until(owed);
@@ -261,9 +254,7 @@ void a_write_without_readers_is_epipe(BackendScenario& s) {
   pipe.read_end.reset();
   const std::string content = pattern(8);
   EXPECT_EQ(result_of(s, "the write",
-                      [&](auto done) {
-                        return s.backend().write(pipe.write_end.get(), bytes_of(content), kCurrentPosition, done);
-                      }),
+                      [&](auto done) { return s.backend().write(pipe.write_end.get(), bytes_of(content), 0, done); }),
             -EPIPE);
   ::sigaction(SIGPIPE, &previous, nullptr);
 }

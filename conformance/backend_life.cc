@@ -4,21 +4,18 @@
 #include <poll.h>
 
 #include <cerrno>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
 #include "assay/conformance/resources.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
 
 using C = Capability;
-
-constexpr std::uint64_t kCurrentPosition = std::numeric_limits<std::uint64_t>::max();
 
 std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes(std::span(text)); }
 
@@ -73,7 +70,7 @@ void tells_an_idle_read(BackendScenario& s) {
   Pipe pipe = make_pipe();
   std::string buffer(8, '-');
   Owed& owed = s.owe("the read");
-  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), kCurrentPosition, owed.callback()));
+  must(s.backend().read(pipe.read_end.get(), bytes_of(buffer), 0, owed.callback()));
   s.settle();
   s.destroy_backend();
   EXPECT_EQ(owed.calls, 1u);

@@ -6,7 +6,7 @@
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
@@ -139,7 +139,7 @@ void counts_only_the_users_own_callbacks(BackendScenario& s) {
   // turn claim that it had events.
   Told& told = s.tell();
   s.signal(SIGUSR1, told.callback());
-  s.backend().wake();
+  must(s.backend().make_waker())();
   s.settle();
   for (int turns = 0; turns < 5; ++turns) EXPECT_EQ(s.run(RunMode::kNonBlock), RunResult::kNothingToDo);
   EXPECT_EQ(told.calls(), 0u);

@@ -1,6 +1,8 @@
 #include "assay/conformance/backend_scenario.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <ctime>
 #include <stdexcept>
@@ -15,6 +17,14 @@ constexpr int kManyTurns = 20'000;
 constexpr int kSettlingTurns = 12;
 
 }  // namespace
+
+int closed_fd() {
+  // New descriptors get the lowest free number, so a high one stays free.
+  const int fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 700);
+  if (fd < 0) throw std::runtime_error("the limit on descriptors is too low for this test");
+  ::close(fd);
+  return fd;
+}
 
 OperationCallback Owed::callback(std::function<void(int res)> then) {
   return [this, then = std::move(then)](int result) {
@@ -39,7 +49,7 @@ EventCallback Told::callback(std::function<void(unsigned bits)> then) {
 }
 
 BackendScenario::~BackendScenario() {
-  backend_.reset();
+  destroy_backend();
   for (const Owed& owed : owed_) {
     EXPECT_EQ(owed.calls, 1u) << owed.what << " must be told of exactly once, the backend's destruction included";
   }
@@ -52,6 +62,12 @@ BackendScenario::~BackendScenario() {
 BackendUnderTest& BackendScenario::backend(const BackendSettings& settings) {
   if (!backend_) backend_ = another_backend(settings);
   return *backend_;
+}
+
+void BackendScenario::destroy_backend() {
+  // Not reset(), which forgets the pointer first: callbacks that run meanwhile still ask for the backend.
+  delete backend_.get();
+  static_cast<void>(backend_.release());
 }
 
 std::unique_ptr<BackendUnderTest> BackendScenario::another_backend(const BackendSettings& settings) {

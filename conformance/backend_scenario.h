@@ -24,6 +24,9 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+/// The number of a descriptor that is not open, and that nothing opened meanwhile is given.
+int closed_fd();
+
 /// An operation whose completion is owed: it must come exactly once before the scenario is over.
 struct Owed {
   std::string what;
@@ -85,7 +88,7 @@ class BackendScenario {
   std::unique_ptr<BackendUnderTest> another_backend(const BackendSettings& settings = {});
   /// Makes one and leaves the outcome to the body.
   Result<std::unique_ptr<BackendUnderTest>> try_backend(const BackendSettings& settings = {});
-  void destroy_backend() { backend_.reset(); }
+  void destroy_backend();
 
   Owed& owe(std::string what);
   Told& tell() { return told_.emplace_back(); }

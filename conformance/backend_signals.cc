@@ -9,7 +9,7 @@
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
@@ -228,7 +228,7 @@ void ends_a_wait(BackendScenario& s) {
   s.signal(kSignal, told.callback());
   s.settle();
   const pthread_t loop = ::pthread_self();
-  std::thread other([loop] { ::pthread_kill(loop, kSignal); });
+  std::jthread other([loop] { ::pthread_kill(loop, kSignal); });
   s.run_until(told, 1);
   other.join();
 }
@@ -239,7 +239,7 @@ void interrupts_a_wait_harmlessly(BackendScenario& s) {
   Told& told = s.tell();
   const pthread_t loop = ::pthread_self();
   s.timer(std::chrono::milliseconds(10), told.callback());
-  std::thread other([loop] {
+  std::jthread other([loop] {
     for (int i = 0; i < 50; ++i) {
       ::pthread_kill(loop, kOther);
       std::this_thread::yield();

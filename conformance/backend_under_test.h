@@ -133,7 +133,7 @@ struct BackendSettings {
 /// An event loop as the suites see it. To hold a loop to the suites, write this small adapter for it.
 ///
 /// Only `run` must be there. Whatever else the loop has is overridden and claimed (BackendSubject::claims); the rest
-/// answers ENOTSUP, by name. Everything is called on one thread, except `wake` and `post`. Callbacks run inside `run`
+/// answers ENOTSUP, by name. Everything is called on one thread, except `post` and wakers. Callbacks run inside `run`
 /// or the destructor, never inside the call that started the operation.
 ///
 /// Events are made, then added, perhaps often. Event and operation ids stay valid until the backend is destroyed;
@@ -207,8 +207,9 @@ class BackendUnderTest {
   /// operation is not in flight.
   virtual Result<void> cancel(OperationId /*operation*/) { return lacks("cancel"); }
 
-  /// Ends the wait of a running loop, or of the next one that waits. From any thread and from signal handlers.
-  virtual void wake() {}
+  /// What ends the wait of the running loop, or of the next one that waits. May be called while the backend lives, from
+  /// any thread and from signal handlers.
+  virtual Result<std::function<void()>> make_waker() { return lacks("make_waker"); }
   /// Runs a function on the loop's thread, soon. From any thread.
   virtual Result<void> post(std::function<void()> /*function*/) { return lacks("post"); }
 

@@ -9,16 +9,16 @@
 
 #include "assay/conformance/backend_scenario.h"
 #include "assay/conformance/backend_suites.h"
-#include "assay/conformance/ring_test.h"
+#include "assay/conformance/ring_actions.h"
 
 namespace assay::conformance {
 namespace {
 
 using C = Capability;
 
-BackendUnderTest* woken_by_handler = nullptr;
+std::function<void()> wake_by_handler;
 
-void wake_in_handler(int /*signal*/) { woken_by_handler->wake(); }
+void wake_in_handler(int /*signal*/) { wake_by_handler(); }
 
 /// An fd event that is never ready, so that the loop has something to wait for.
 class IdleEvent {
@@ -35,10 +35,10 @@ class IdleEvent {
 
 void from_another_thread_ends_a_wait(BackendScenario& s) {
   IdleEvent idle(s);
-  BackendUnderTest& backend = s.backend();
+  const auto wake = must(s.backend().make_waker());
   for (int round = 0; round < 20; ++round) {
     // It comes before the wait, during it, or on the way there; the loop must return in each case.
-    std::thread other([&backend] { backend.wake(); });
+    std::jthread other([&wake] { wake(); });
     s.run(RunMode::kOnce);
     other.join();
     s.settle();
@@ -47,15 +47,16 @@ void from_another_thread_ends_a_wait(BackendScenario& s) {
 
 void before_the_wait_is_remembered(BackendScenario& s) {
   IdleEvent idle(s);
+  const auto wake = must(s.backend().make_waker());
   for (int round = 0; round < 5; ++round) {
-    s.backend().wake();
+    wake();
     EXPECT_EQ(s.run(RunMode::kOnce), RunResult::kNothingToDo);
   }
 }
 
 void from_a_signal_handler(BackendScenario& s) {
   IdleEvent idle(s);
-  woken_by_handler = &s.backend();
+  wake_by_handler = must(s.backend().make_waker());
   struct sigaction action {
   }, previous{};
   action.sa_handler = wake_in_handler;
@@ -69,7 +70,8 @@ void from_a_signal_handler(BackendScenario& s) {
 
 void many_end_one_wait(BackendScenario& s) {
   IdleEvent idle(s);
-  for (int i = 0; i < 1'000; ++i) s.backend().wake();
+  const auto wake = must(s.backend().make_waker());
+  for (int i = 0; i < 1'000; ++i) wake();
   EXPECT_EQ(s.run(RunMode::kOnce), RunResult::kNothingToDo);
   // They are used up: were one left, a wait would end before this timer.
   Told& told = s.tell();
@@ -80,7 +82,7 @@ void many_end_one_wait(BackendScenario& s) {
 }
 
 void does_not_keep_a_loop_alive(BackendScenario& s) {
-  s.backend().wake();
+  must(s.backend().make_waker())();
   EXPECT_EQ(s.run(RunMode::kUntilIdle), RunResult::kNoEvents);
 }
 
@@ -109,7 +111,7 @@ void posts_from_several_threads_all_arrive(BackendScenario& s) {
   const std::thread::id loop = std::this_thread::get_id();
   std::vector<std::vector<int>> arrived(kThreads);
   int total = 0;
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kPosts; ++i) {
@@ -122,7 +124,7 @@ void posts_from_several_threads_all_arrive(BackendScenario& s) {
     });
   }
   s.run_until([&] { return total == kThreads * kPosts; });
-  for (std::thread& thread : threads) thread.join();
+  for (std::jthread& thread : threads) thread.join();
   for (const std::vector<int>& each : arrived) {
     ASSERT_EQ(each.size(), std::size_t{kPosts});
     for (int i = 0; i < kPosts; ++i) EXPECT_EQ(each[static_cast<std::size_t>(i)], i) << "in each thread's own order";

@@ -1,5 +1,7 @@
 #include "plain_loop.h"
 
+#include <limits>
+
 namespace assay::examples {
 
 Result<PlainLoop> PlainLoop::create(Kernel& kernel, unsigned entries) {
@@ -30,10 +32,13 @@ Result<PlainLoop::Token> PlainLoop::watch(int fd, unsigned poll_events, Callback
 }
 
 Result<PlainLoop::Token> PlainLoop::after(std::chrono::nanoseconds delay, Callback callback) {
+  // A timeout may also end after so many completions of others. Zero ought to mean that it does not, but means one in
+  // Linux 5.4; this many never come.
+  constexpr unsigned kNever = std::numeric_limits<unsigned>::max();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(delay);
   return start(
       {.callback = std::move(callback), .delay = {.tv_sec = seconds.count(), .tv_nsec = (delay - seconds).count()}},
-      [](io_uring_sqe* sqe, Request& request) { io_uring_prep_timeout(sqe, &request.delay, 0, 0); });
+      [](io_uring_sqe* sqe, Request& request) { io_uring_prep_timeout(sqe, &request.delay, kNever, 0); });
 }
 
 bool PlainLoop::forget(Token token) {

@@ -66,10 +66,13 @@ class PlainLoopUnderTest final : public BackendUnderTest {
   Result<OperationId> read(int fd, std::span<std::byte> buffer, std::uint64_t offset, OperationCallback done) override {
     return operation(loop_.read(fd, buffer, offset, std::move(done)));
   }
-  Result<OperationId> write(int fd, std::span<const std::byte> buffer, std::uint64_t offset, OperationCallback done) override {
+  Result<OperationId> write(int fd, std::span<const std::byte> buffer, std::uint64_t offset,
+                            OperationCallback done) override {
     return operation(loop_.write(fd, buffer, offset, std::move(done)));
   }
-  Result<OperationId> fsync(int fd, OperationCallback done) override { return operation(loop_.fsync(fd, std::move(done))); }
+  Result<OperationId> fsync(int fd, OperationCallback done) override {
+    return operation(loop_.fsync(fd, std::move(done)));
+  }
 
  private:
   struct Event {
@@ -129,6 +132,7 @@ class PlainLoopUnderTest final : public BackendUnderTest {
 BackendSubject plain_loop_subject() {
   return {.name = "plain_loop",
           .claims = {Capability::kBreak, Capability::kFdEvents, Capability::kPersistentFdEvents, Capability::kTimers,
+                     Capability::kExactTimers, Capability::kReadWrite, Capability::kPartialSubmissions,
                      Capability::kInterruptions},
           .create = [](Kernel& kernel, const BackendSettings& settings) -> Result<std::unique_ptr<BackendUnderTest>> {
             Result<PlainLoop> loop = PlainLoop::create(kernel, settings.sq_entries);
