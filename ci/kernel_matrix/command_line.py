@@ -76,7 +76,7 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay" / "matrix"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ci/matrix", description=_DESCRIPTION, epilog=_EPILOGUE, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -127,7 +127,7 @@ def _split_at_run(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, Request]:
     """The options and the request in them. Raises BadUsage."""
     ours, program = _split_at_run(arguments)
-    options = _parser().parse_args(ours)
+    options = parser().parse_args(ours)
     words = options.kernels or ["all"]
     images = tuple(Path(word) for word in words if "/" in word)
     series = [word for word in words if "/" not in word]
