@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "assay/backend/uapi.h"
@@ -88,6 +89,9 @@ struct Request {
   // Reads and writes.
   std::vector<iovec> buffers;
   std::size_t total_bytes;
+
+  // Opens.
+  std::string path;
   /// How many of them the Chooser lets through: asked once, however often the request is tried. 0 is not asked yet.
   std::size_t chosen_bytes;
 

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <climits>
 #include <cstring>
 #include <vector>
 
@@ -27,6 +29,22 @@ bool copy_from_user(void* to, const void* from, std::size_t bytes) {
   if (!is_user_memory(from, bytes)) return false;
   std::memcpy(to, from, bytes);
   return true;
+}
+
+int copy_path_from_user(std::string* to, std::uint64_t from) {
+  to->clear();
+  const auto* path = reinterpret_cast<const char*>(from);
+  // Page by page, since nobody knows where it ends.
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  while (to->size() < PATH_MAX) {
+    const std::size_t left = page - reinterpret_cast<std::uintptr_t>(path) % page;
+    if (!is_user_memory(path, 1)) return -EFAULT;
+    const std::size_t length = ::strnlen(path, left);
+    to->append(path, length);
+    if (length < left) return to->empty() ? -ENOENT : to->size() < PATH_MAX ? 0 : -ENAMETOOLONG;
+    path += left;
+  }
+  return -ENAMETOOLONG;
 }
 
 }  // namespace assay::internal

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace assay::internal {
 
@@ -14,5 +15,8 @@ bool copy_from_user(void* to, const void* from, std::size_t bytes);
 inline bool copy_from_user(void* to, std::uint64_t from, std::size_t bytes) {
   return copy_from_user(to, reinterpret_cast<const void*>(from), bytes);
 }
+
+/// Copies a path name as getname() does: 0, or -EFAULT, -ENOENT for an empty one, -ENAMETOOLONG.
+int copy_path_from_user(std::string* to, std::uint64_t from);
 
 }  // namespace assay::internal

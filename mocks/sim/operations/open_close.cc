@@ -5,6 +5,7 @@
 
 #include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -29,13 +30,12 @@ int prepare_openat(SimRing& ring, Request& request) {
     if (sqe.open_flags & O_CLOEXEC) return -EINVAL;
     // Letting the kernel choose the slot (5.19) is not modelled; kernels before take it for a slot out of range.
   }
-  return 0;
+  return copy_path_from_user(&request.path, sqe.addr);
 }
 
 Outcome issue_openat(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  const auto* path = reinterpret_cast<const char*>(sqe.addr);
-  const int fd = ::openat(sqe.fd, path, static_cast<int>(sqe.open_flags), static_cast<mode_t>(sqe.len));
+  const int fd = ::openat(sqe.fd, request.path.c_str(), static_cast<int>(sqe.open_flags), static_cast<mode_t>(sqe.len));
   if (fd < 0) {
     done(ring, request, -errno);
   } else if (ring.world().is_since(5, 15) && sqe.file_index != 0) {
