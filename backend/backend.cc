@@ -305,7 +305,7 @@ void Backend::arm_fd_events() {
   for (FdEvent* event : to_arm_) {
     if (event == nullptr) continue;
     event->arm_position_ = FdEvent::kNotQueued;
-    (void)requests_.queue(*event, true);
+    (void)requests_.queue(*event, internal::RequestOwner::kEvent);
   }
   to_arm_.clear();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "assay/backend/operation.h"
@@ -14,12 +15,24 @@ enum class SlotState : std::uint8_t {
   kBacklog,
   /// Has an SQE, which the kernel may or may not have consumed.
   kSubmitted,
+  /// Its SQE was taken back, because the kernel took only what comes before it in its chain.
+  kHeldBack,
   /// Ended without the kernel; its result waits to be handed over.
   kEnded,
   /// Its last completion is being handed over.
   kCompleting,
   /// Told its result, and kept because the reply of a cancelation is still to come.
   kAwaitsReply,
+};
+
+/// For whom a request is.
+enum class RequestOwner : std::uint8_t {
+  /// A user's operation: keeps the loop alive, and its completions count as events.
+  kUser,
+  /// An event's poll, or a request that nobody waits for any more.
+  kEvent,
+  /// What wakes the loop: goes before everything else.
+  kLoop,
 };
 
 /// One request, from when it is queued until nothing in the kernel can refer to it any more.
@@ -29,18 +42,19 @@ struct Slot {
   std::uint32_t generation = 0;
   /// Position of its SQE in the SQ (not masked), while kSubmitted.
   std::uint32_t sq_position = 0;
-  /// Next in the list of free slots; next of its chain while kBacklog.
+  /// Next in the list of free slots; otherwise the first of those that are held back behind it, or kNone.
   std::uint32_t next = 0;
-  /// What it ended with, while kEnded.
+  /// The request that it is linked to, while `follows`.
+  std::uint32_t previous = 0;
+  /// What it ended with, while kEnded. While kSubmitted and linked: what it must transfer not to fail its chain, or 0.
   std::int32_t result = 0;
   SlotState state = SlotState::kFree;
+  RequestOwner owner = RequestOwner::kUser;
   std::uint8_t opcode = 0;
   /// Replies to cancelations that are still to come.
   std::uint8_t replies_due = 0;
   /// Cancelations that failed for a reason that is worth another try.
   std::uint8_t cancel_retries = 0;
-  /// The loop's own, which does not keep the loop alive.
-  bool internal : 1 = false;
   /// A cancelation was asked for.
   bool cancel_requested : 1 = false;
   /// A cancelation waits for an SQE.
@@ -50,6 +64,8 @@ struct Slot {
   /// Linked to the next request, as IOSQE_IO_LINK or IOSQE_IO_HARDLINK say.
   bool linked : 1 = false;
   bool hard_linked : 1 = false;
+  /// The request before it is linked to it.
+  bool follows : 1 = false;
 };
 
 /// All requests, by slot. A request's `user_data` is its slot's index and generation, never an address: a completion
@@ -57,6 +73,8 @@ struct Slot {
 class InFlightTable {
  public:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  /// The user_data of a request of our own that nobody waits for. Its index is beyond every table.
+  static constexpr std::uint64_t kNobody = (std::uint64_t{1} << 63) | 0xffff'fffe;
 
   Slot& operator[](std::uint32_t index) { return slots_[index]; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
@@ -64,7 +82,7 @@ class InFlightTable {
   std::uint32_t take() {
     if (free_ == kNone) grow();
     const std::uint32_t index = free_;
-    free_ = slots_[index].next;
+    free_ = std::exchange(slots_[index].next, kNone);
     return index;
   }
   void give_back(std::uint32_t index) {

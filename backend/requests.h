@@ -60,9 +60,9 @@ class Requests {
   /// From now on nothing can be queued.
   void refuse_more() noexcept { refuses_ = true; }
 
-  // Queueing. An internal operation is the loop's own and does not keep it alive.
+  // Queueing.
 
-  Result<OperationHandle> queue(Operation& operation, bool internal = false);
+  Result<OperationHandle> queue(Operation& operation, RequestOwner owner = RequestOwner::kUser);
   Result<void> queue_chain(std::span<Operation* const> operations, bool hard);
   /// The next step of an operation of many, from inside its completion, which then was nobody's business but its own.
   /// False when nothing can be queued any more.
@@ -113,21 +113,34 @@ class Requests {
   };
 
   Result<void> refuse(const Operation& operation) const;
-  std::uint32_t take_slot(Operation& operation, bool internal);
+  std::uint32_t take_slot(Operation& operation, RequestOwner owner);
   bool is_backlogged(const Queued& queued) {
     return table_[queued.index].generation == queued.generation && table_[queued.index].state == SlotState::kBacklog;
   }
   bool room_for(unsigned count, unsigned limit) const noexcept {
     return count <= ring_.sq_space_left() && in_kernel_ + count <= limit;
   }
+  unsigned limit_of(std::uint32_t index) {
+    return table_[index].owner == RequestOwner::kLoop ? loop_limit_ : operation_limit_;
+  }
   bool place(std::uint32_t index);
   void fill_sqe(std::uint32_t index, io_uring_sqe& sqe);
-  void place_backlog();
+  /// False when something still waits for an SQE.
+  bool place_backlog();
   bool place_cancel(const Queued& target);
   bool place_stray(std::uint64_t user_data);
   bool make_room();
   void submit_full_batch();
   int submit_and_poll(std::chrono::nanoseconds timeout);
+  /// To be told of every answer to a submission.
+  int submitted(int answer) {
+    if (answer > 0 && ring_.sq_ready() != 0) hold_back_cut_chain();
+    return answer;
+  }
+
+  void hold_back_cut_chain();
+  void resolve_held_back(std::uint32_t first, bool run);
+  std::int32_t expected_transfer(const io_uring_sqe& sqe) const;
 
   bool is_unsubmitted(std::uint32_t index) noexcept;
   io_uring_sqe& sqe_at(std::uint32_t position) noexcept {
@@ -135,6 +148,7 @@ class Requests {
   }
   Result<void> cancel_slot(std::uint32_t index);
   void cancel_backlogged(std::uint32_t index);
+  void cancel_held_back(std::uint32_t index);
   void revoke(std::uint32_t index);
   bool queue_cancel(std::uint32_t index);
   void end_later(std::uint32_t index, std::int32_t result);
@@ -150,8 +164,9 @@ class Requests {
   InFlightTable table_;
   RequestCounters counters_;
   unsigned max_submit_;
-  unsigned operation_limit_;  // what may be in flight; less than cancel_limit_ so that a full ring can be emptied
+  unsigned operation_limit_;  // how much may be in flight for something to be added
   unsigned cancel_limit_;
+  unsigned loop_limit_;
   unsigned batch_ = 0;  // SQEs taken since the last submission
   bool may_enter_ = false;
   bool refuses_ = false;

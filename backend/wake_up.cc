@@ -27,7 +27,7 @@ void WakeUp::wake() noexcept {
 }
 
 void WakeUp::arm() {
-  if (!in_flight()) (void)requests_.queue(*this, true);
+  if (!in_flight()) (void)requests_.queue(*this, RequestOwner::kLoop);
 }
 
 bool WakeUp::fall_asleep() noexcept {

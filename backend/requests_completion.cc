@@ -1,0 +1,140 @@
+// Completion, in Requests: who is told what, exactly once.
+
+#include <cerrno>
+#include <utility>
+
+#include "assay/backend/requests.h"
+
+namespace assay::internal {
+
+unsigned Requests::dispatch(unsigned max) {
+  told_ = 0;
+  if (!ended_.empty()) {
+    for (const Queued& queued : std::exchange(ended_, {})) {
+      if (table_[queued.index].generation != queued.generation) continue;
+      if (table_[queued.index].state != SlotState::kEnded) continue;
+      finish(queued.index, {.res = table_[queued.index].result});
+    }
+  }
+  io_uring_cq& cq = ring_.raw()->cq;
+  for (; max != 0; --max) {
+    const unsigned head = *cq.khead;
+    if (head == io_uring_smp_load_acquire(cq.ktail)) break;
+    const io_uring_cqe& cqe = cq.cqes[head & cq.ring_mask];
+    const std::uint64_t user_data = cqe.user_data;
+    const Completion completion{.res = cqe.res, .flags = cqe.flags};
+    // Given back before the callback, which may submit and so need the room.
+    io_uring_smp_store_release(cq.khead, head + 1);
+    take(user_data, completion);
+  }
+  return told_;
+}
+
+void Requests::take(std::uint64_t user_data, const Completion& completion) {
+  const std::uint32_t index = table_.find(user_data);
+  if (index == InFlightTable::kNone) {
+    if (InFlightTable::is_cancel(user_data)) {
+      ++counters_.cancel_replies;
+    } else {
+      ++counters_.completions;
+      ++counters_.late_completions;
+    }
+    return;
+  }
+  if (InFlightTable::is_cancel(user_data)) {
+    ++counters_.cancel_replies;
+    take_cancel_reply(index, completion.res);
+    return;
+  }
+  ++counters_.completions;
+  Slot& slot = table_[index];
+  if (slot.state != SlotState::kSubmitted) {
+    ++counters_.late_completions;
+    return;
+  }
+  if (!completion.more()) {
+    --in_kernel_;
+    finish(index, completion);
+    return;
+  }
+  Operation* operation = slot.operation;
+  if (operation == nullptr) return;
+  if (slot.owner == RequestOwner::kUser) ++told_;
+  if (slot.cancel_requested) {
+    operation->cancelled(completion);
+  } else {
+    operation->complete(completion);
+  }
+}
+
+void Requests::finish(std::uint32_t index, Completion completion) {
+  Slot& slot = table_[index];
+  if (slot.revoked) completion = {.res = -ECANCELED};
+  if (slot.next != InFlightTable::kNone) {
+    const bool failed = completion.res < 0 || (slot.result != 0 && completion.res != slot.result);
+    resolve_held_back(std::exchange(slot.next, InFlightTable::kNone), slot.hard_linked || !failed);
+  }
+  Operation* operation = slot.operation;
+  if (operation == nullptr) {
+    release(index);
+    return;
+  }
+  slot.operation = nullptr;
+  slot.state = SlotState::kCompleting;
+  operation->requests_ = nullptr;
+  if (slot.owner == RequestOwner::kUser) {
+    --alive_;
+    ++told_;
+  }
+  Operation* outer = std::exchange(completing_, operation);
+  const std::uint32_t outer_index = std::exchange(completing_index_, index);
+  if (slot.cancel_requested) {
+    operation->cancelled(completion);
+  } else {
+    operation->complete(completion);
+  }
+  completing_ = outer;
+  completing_index_ = outer_index;
+  if (table_[index].state == SlotState::kCompleting) release(index);
+}
+
+void Requests::release(std::uint32_t index) {
+  if (table_[index].replies_due != 0) {
+    table_[index].state = SlotState::kAwaitsReply;
+  } else {
+    table_.give_back(index);
+  }
+}
+
+unsigned Requests::end_in_flight(std::int32_t result) { return end_submitted(result, false); }
+
+void Requests::end_all(std::int32_t result) { end_submitted(result, true); }
+
+unsigned Requests::end_submitted(std::int32_t result, bool unsubmitted_too) {
+  told_ = 0;
+  in_kernel_ = 0;
+  std::vector<Queued> ending;
+  for (std::uint32_t index = 0; index < table_.size(); ++index) {
+    Slot& slot = table_[index];
+    // A reply that was to come may be among what is lost.
+    slot.replies_due = 0;
+    if (slot.state == SlotState::kAwaitsReply) table_.give_back(index);
+    if (slot.state != SlotState::kSubmitted) continue;
+    if (unsubmitted_too || !is_unsubmitted(index)) {
+      ending.push_back({index, slot.generation});
+    } else {
+      ++in_kernel_;
+    }
+  }
+  keeps_slots_ = false;
+  for (const Queued& queued : ending) {
+    // A callback may have ended others.
+    if (table_[queued.index].generation != queued.generation) continue;
+    if (support_.has(IORING_OP_ASYNC_CANCEL)) strays_.push_back(table_.user_data(queued.index));
+    finish(queued.index, {.res = result});
+  }
+  keeps_slots_ = true;
+  return told_;
+}
+
+}  // namespace assay::internal
