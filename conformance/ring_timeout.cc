@@ -78,7 +78,7 @@ std::vector<Behaviour> ring_timeout_behaviours() {
       {suite, "FiresInTheOrderOfTime", timeout,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec later = as_timespec(6ms);
+         __kernel_timespec later = as_timespec(25ms);
          __kernel_timespec sooner = as_timespec(1ms);
          prepare_timeout(ring, later, 1);
          prepare_timeout(ring, sooner, 2);
@@ -171,7 +171,7 @@ std::vector<Behaviour> ring_timeout_behaviours() {
       {suite, "FiresBeforeItsCountWhenTimeIsUp", timeout,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec time = as_timespec(1ms);
+         __kernel_timespec time = as_timespec(20ms);
          prepare_timeout(ring, time, 1, 2);
          prepare_nop(ring, 2);
          submit_all(ring);
@@ -183,7 +183,7 @@ std::vector<Behaviour> ring_timeout_behaviours() {
        {.opcodes = {IORING_OP_TIMEOUT}, .since = {5, 5}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec time = as_timespec(2ms);
+         __kernel_timespec time = as_timespec(20ms);
          prepare_timeout(ring, time, 1, 0);
          prepare_nop(ring, 2);
          prepare_nop(ring, 3);
@@ -224,14 +224,15 @@ std::vector<Behaviour> ring_timeout_behaviours() {
       {suite, "IsNotRemovedAsAPoll", timeout,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec time = as_timespec(3ms);
+         __kernel_timespec time = as_timespec(1h);
          prepare_timeout(ring, time, 1);
          submit_all(ring);
          io_uring_sqe& sqe = next_sqe(ring);
          io_uring_prep_poll_remove(&sqe, 1);
          sqe.user_data = 2;
          EXPECT_EQ(run_one(ring), (Completion{2, -ENOENT, 0}));
-         EXPECT_EQ(take(ring), (Completion{1, -ETIME, 0}));
+         EXPECT_EQ(ring.get_events(), 0);
+         EXPECT_EQ(ring.cq_ready(), 0u);
        }},
       {suite,
        "IsUpdatedToFireSooner",
