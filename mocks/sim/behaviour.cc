@@ -42,12 +42,14 @@ Behaviour::Behaviour(const Profile& profile)
       nonblocking_files_wait(version >= KernelVersion{5, 13}),
       refusal_by_operation_stops_batch(version >= KernelVersion{5, 12}),
       bad_sqe_keeps_chain(version >= KernelVersion{5, 16}),
-      links_run_at_once(version < KernelVersion{5, 12}),
+      links_run_at_once(version < KernelVersion{5, 9}),
       poll_cancelled_from_task_work(version >= KernelVersion{5, 17}),
       timeout_cancelled_from_task_work(version >= KernelVersion{5, 16}),
       backlog_keeps_order(version >= KernelVersion{6, 0}),
       cq_rounded_before_comparison(version >= KernelVersion{5, 10}),
       timeouts_count_at_least_one(version < KernelVersion{5, 5}),
+      deferred_task_work_in_passes(version >= KernelVersion{6, 8}),
+      limits_deferred_task_work(version >= KernelVersion{6, 14}),
       negative_times_refused(version >= KernelVersion{5, 16}),
       polls_watch_hangup(version >= KernelVersion{5, 8}) {}
 

@@ -26,7 +26,7 @@ struct Behaviour {
   bool refusal_by_operation_stops_batch;
   /// A chain with a bad SQE is assembled to its end and then fails as a whole (5.16), rather than end there.
   bool bad_sqe_keeps_chain;
-  /// The next request of a chain runs as soon as the one before it ended (before 5.12), not from task work.
+  /// The next request of a chain runs as soon as the one before it ended (before 5.9), not from task work.
   bool links_run_at_once;
   /// What ASYNC_CANCEL ends is completed from task work, after the cancel request itself: polls since 5.17.
   bool poll_cancelled_from_task_work;
@@ -38,6 +38,10 @@ struct Behaviour {
   bool cq_rounded_before_comparison;
   /// A timeout that counts no completions counts one (before 5.5).
   bool timeouts_count_at_least_one;
+  /// Deferred task work is run in passes, as many as the wait needs, rather than until there is none left (6.8).
+  bool deferred_task_work_in_passes;
+  /// And no more than twenty pieces of it, or as many as are waited for (6.14).
+  bool limits_deferred_task_work;
   /// Times that are negative are refused (5.16).
   bool negative_times_refused;
   /// POLLRDHUP is always watched for (5.8).

@@ -1,23 +1,25 @@
 // Finding requests and ending them early. Follows io_uring/cancel.c.
 
 #include <cerrno>
+#include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
 
-bool SimRing::matches(const Request& request, const CancelMatch& match, const Request* canceller) const {
-  // A canceller never finds itself, nor a request that another pass has cancelled already.
-  if (&request == canceller || request.cancelled) return false;
-  if (match.flags & IORING_ASYNC_CANCEL_ANY) return true;
+bool SimRing::matches(Request& request, const CancelMatch& match, const Request* canceller) const {
+  if (&request == canceller) return false;
+  const auto not_yet_found = [&] { return std::exchange(request.cancel_sequence, match.sequence) != match.sequence; };
+  if (match.flags & IORING_ASYNC_CANCEL_ANY) return not_yet_found();
   if (match.flags & IORING_ASYNC_CANCEL_FD) {
     if (request.fd < 0 || !request.operation->needs_file || !same_file(request.fd, match.fd)) return false;
   }
   if ((match.flags & uapi::kAsyncCancelOp) && request.opcode() != match.opcode) return false;
   const bool by_user_data =
       (match.flags & uapi::kAsyncCancelUserdata) || !(match.flags & (IORING_ASYNC_CANCEL_FD | uapi::kAsyncCancelOp));
-  return !by_user_data || request.sqe().user_data == match.user_data;
+  if (by_user_data && request.sqe().user_data != match.user_data) return false;
+  return !(match.flags & IORING_ASYNC_CANCEL_ALL) || not_yet_found();
 }
 
 void SimRing::post_cancelled(Request& request, bool from_task_work) {
@@ -51,11 +53,10 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
       queue_task_work(*request, run_complete);
       return -EALREADY;
     }
-    disarm_file(*request);
-    post_cancelled(*request, world_.behaviour().poll_cancelled_from_task_work);
+    cancel_armed(*request);
     return 0;
   }
-  // A poll whose task work has not run yet can still be cancelled.
+  // One whose task work has not run yet is found as well, whether it fired or was cancelled before.
   for (Request* request = task_work_.last(); request != nullptr; request = task_work_.before(request)) {
     if (!request->in_epoll || !matches(*request, match, canceller)) continue;
     request->cancelled = true;
@@ -72,9 +73,27 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
   return -ENOENT;
 }
 
-int SimRing::cancel(const CancelMatch& match, const Request* canceller) {
+/// What waits for its file ends with -ECANCELED; until its task work has run it can still be found.
+void SimRing::cancel_armed(Request& request) {
+  if (!world_.behaviour().poll_cancelled_from_task_work) {
+    disarm_file(request);
+    return post_cancelled(request, false);
+  }
+  request.cancelled = true;
+  armed_.remove(&request);
+  queue_task_work(request, request.step);
+}
+
+int SimRing::cancel(CancelMatch match, const Request* canceller) {
+  match.sequence = ++cancel_sequence_;
   const bool all = (match.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
-  if (!all) return cancel_one(match, canceller);
+  if (!all) {
+    const int result = cancel_one(match, canceller);
+    // A cancellation that a worker carries out finds, last of all, itself at work.
+    const bool finds_itself =
+        canceller != nullptr && canceller->in_worker && matches(const_cast<Request&>(*canceller), match, nullptr);
+    return result == -ENOENT && finds_itself ? -EALREADY : result;
+  }
   int cancelled = 0;
   while (cancel_one(match, canceller) != -ENOENT) ++cancelled;
   return cancelled;
@@ -91,12 +110,20 @@ int SimRing::cancel_timeout(std::uint64_t user_data) {
   return -ENOENT;
 }
 
-/// The latest POLL_ADD with this user_data that is armed and has not fired; null if there is none.
-Request* SimRing::find_poll(std::uint64_t user_data) {
+int SimRing::take_poll(std::uint64_t user_data, Request** poll) {
+  const auto meant = [&](const Request& request) {
+    return request.opcode() == IORING_OP_POLL_ADD && request.sqe().user_data == user_data;
+  };
   for (Request* request = armed_.last(); request != nullptr; request = armed_.before(request)) {
-    if (request->opcode() == IORING_OP_POLL_ADD && request->sqe().user_data == user_data) return request;
+    if (!meant(*request)) continue;
+    disarm_file(*request);
+    *poll = request;
+    return 0;
   }
-  return nullptr;
+  for (Request* request = task_work_.last(); request != nullptr; request = task_work_.before(request)) {
+    if (request->in_epoll && meant(*request)) return -EALREADY;
+  }
+  return -ENOENT;
 }
 
 void SimRing::finish_removed_poll(Request& poll) {
@@ -126,7 +153,7 @@ void SimRing::cancel_everything() {
       request = next;
     }
   };
-  for (RequestList* list : {&task_work_, &workers_, &drained_}) {
+  for (RequestList* list : {&completed_, &task_work_, &workers_, &drained_}) {
     while (Request* request = list->first()) {
       list->remove(request);
       drop_chain(request);

@@ -24,17 +24,44 @@ void SimRing::queue_task_work(Request& request, Step step) {
   task_work_.push_back(&request);
 }
 
+bool SimRing::run_deferred_task_work(unsigned min_events) {
+  // One pass over what is there, up to a limit, and more only as far as the wait needs it (__io_run_local_work).
+  if (task_work_.empty()) return false;
+  const std::size_t limit = world_.behaviour().limits_deferred_task_work ? std::max(20u, min_events) : ~std::size_t{0};
+  const bool one_pass = world_.behaviour().deferred_task_work_in_passes;
+  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+  batching_ = true;
+  std::size_t run = 0;
+  do {
+    for (std::size_t count = task_work_.size(); count > 0 && run < limit; --count, ++run) run_next(count);
+    flush_completed();
+    commit();
+  } while (!task_work_.empty() && run < limit && (!one_pass || run < min_events));
+  batching_ = false;
+  if (!task_work_.empty() && has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
+  return true;
+}
+
+/// Runs one of the first `count` pieces of task work.
+void SimRing::run_next(std::size_t count) {
+  const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
+  Request* request = task_work_.take(index);
+  request->place = Place::kSubmission;
+  request->step(*this, *request);
+}
+
 bool SimRing::run_task_work() {
   if (task_work_.empty()) return false;
   if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+  batching_ = true;
   while (!task_work_.empty()) {
-    const std::size_t count = task_work_.size();
-    const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
-    Request* request = task_work_.take(index);
-    request->place = Place::kSubmission;
-    request->step(*this, *request);
-    if (task_work_.empty()) commit();
+    run_next(task_work_.size());
+    if (task_work_.empty()) {
+      flush_completed();
+      commit();
+    }
   }
+  batching_ = false;
   if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
   return true;
 }
@@ -136,9 +163,10 @@ int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = &request;
-  const int operation = request.in_epoll ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (::epoll_ctl(armed_files_.get(), operation, request.fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
-  if (!request.in_epoll) ++armed_count_;
+  // Out and in again, rather than changed: the latest to arm is the first in the file's wait queue.
+  disarm_file(request);
+  if (::epoll_ctl(armed_files_.get(), EPOLL_CTL_ADD, request.fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
+  ++armed_count_;
   request.in_epoll = true;
   stay_armed(request, step);
   return 0;
@@ -203,8 +231,8 @@ bool SimRing::collect() {
     }
     if (count < 64) break;
   }
-  // epoll's order is that of wake-ups, partly by other threads; ours is that of arming.
-  std::sort(ready.begin(), ready.end(), [](Request* left, Request* right) { return left->serial < right->serial; });
+  // epoll reports in the order of wake-ups, with the latest waiter of a file first: the very order in which the
+  // kernel's own requests would be woken, since both wait in the same queues.
   for (Request* request : ready) {
     if (request->place != Place::kArmed) continue;  // an edge-triggered one can be reported twice
     armed_.remove(request);

@@ -21,6 +21,7 @@ struct Request;
 /// Where a request is.
 enum class Place : std::uint8_t {
   kSubmission,  ///< Being submitted, or run, right now.
+  kCompleted,   ///< Over, and to be posted with its batch.
   kChain,       ///< Behind another one of its chain.
   kDrain,       ///< In the queue that IOSQE_IO_DRAIN makes.
   kTaskWork,    ///< Has task work to run.
@@ -57,6 +58,8 @@ struct Request {
   /// A worker carries it out, so it may block.
   bool in_worker;
   bool cancelled;
+  /// Of the last cancellation of several requests that found this one, so that it is not found twice.
+  std::uint64_t cancel_sequence;
   /// Known to the epoll of armed files, enabled or not.
   bool in_epoll;
   bool multishot;

@@ -23,6 +23,7 @@ struct CancelMatch {
   std::uint32_t flags = 0;  // IORING_ASYNC_CANCEL_*
   int fd = -1;
   std::uint8_t opcode = 0;
+  std::uint64_t sequence = 0;
 };
 
 /// One simulated ring: its memory, its requests and what they wait for (the kernel's struct io_ring_ctx).
@@ -82,6 +83,8 @@ class SimRing {
   bool run_workers();
   /// Runs what task work there is. The caller has seen to it that the kernel would.
   bool run_task_work();
+  /// The same for deferred task work, of which no more is run at once than a wait for `min_events` needs.
+  bool run_deferred_task_work(unsigned min_events);
   bool has_task_work() const { return !task_work_.empty(); }
   bool has_workers() const { return !workers_.empty(); }
   void queue_task_work(Request& request, Step step);
@@ -108,9 +111,10 @@ class SimRing {
   // Cancellation (cancellation.cc).
 
   /// Cancels the first match, or all of them with IORING_ASYNC_CANCEL_ALL or _ANY. As the result of ASYNC_CANCEL.
-  int cancel(const CancelMatch& match, const Request* canceller);
+  int cancel(CancelMatch match, const Request* canceller);
   int cancel_timeout(std::uint64_t user_data);
-  Request* find_poll(std::uint64_t user_data);
+  /// The POLL_ADD that POLL_REMOVE means, taken out of what is armed: 0, -ENOENT, or -EALREADY if it has fired.
+  int take_poll(std::uint64_t user_data, Request** poll);
   /// Ends a poll that POLL_REMOVE has disarmed.
   void finish_removed_poll(Request& poll);
   Request* find_timeout(std::uint64_t user_data) const;
@@ -151,6 +155,7 @@ class SimRing {
   void drain(Request& request);
   void queue_drained();
   bool assign_file(Request& request);
+  void flush_completed();
   void finish(Request& request);
   void arm_link_timeout(Request& request, Request* limit);
   void disarm_link_timeout(Request& request);
@@ -160,6 +165,7 @@ class SimRing {
   void commit();
   void wait_for_file(Request& request);
   void run_in_worker(Request& request);
+  void run_next(std::size_t count);
   void signal_eventfd();
   void flush_counted_timeouts();
   static void run_submit(SimRing& ring, Request& request);
@@ -167,8 +173,9 @@ class SimRing {
   static void run_fail_chain(SimRing& ring, Request& request);
   static void run_retry(SimRing& ring, Request& request);
   void post_cancelled(Request& request, bool from_task_work);
-  bool matches(const Request& request, const CancelMatch& match, const Request* canceller) const;
+  bool matches(Request& request, const CancelMatch& match, const Request* canceller) const;
   int cancel_one(const CancelMatch& match, const Request* canceller);
+  void cancel_armed(Request& request);
 
   // registration.cc
   int register_buffers(void* arg, unsigned count);
@@ -202,6 +209,9 @@ class SimRing {
   unsigned armed_count_ = 0;
 
   RequestPool pool_;
+  /// In the middle of a batch of SQEs or of task work.
+  bool batching_ = false;
+  RequestList completed_;
   RequestList task_work_;
   RequestList workers_;
   RequestList armed_;
@@ -226,6 +236,8 @@ class SimRing {
   Nanoseconds poll_thread_idle_ = 0;
   Nanoseconds poll_thread_sleeps_at_ = 0;
   bool poll_thread_awake_ = true;
+
+  std::uint64_t cancel_sequence_ = 0;
 
   // Registrations.
   bool has_files_ = false;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
@@ -40,6 +41,7 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
   request.force_worker = (sqe.flags & IOSQE_ASYNC) != 0;
   request.in_worker = false;
   request.cancelled = false;
+  request.cancel_sequence = 0;
   request.in_epoll = false;
   request.chosen_bytes = 0;
   request.multishot = false;
@@ -62,6 +64,7 @@ int SimRing::submit(unsigned count) {
   if (available < count) count = available;
 
   unsigned consumed = 0;
+  batching_ = true;
   while (consumed < count) {
     io_uring_sqe* slot = memory_.sqe_at(sq_head_++);
     if (slot == nullptr) {
@@ -87,6 +90,10 @@ int SimRing::submit(unsigned count) {
       issue(*head);
     }
   }
+  batching_ = false;
+  // What the batch did may have made files ready that others wait for; that came before its own completions.
+  collect();
+  flush_completed();
   commit();
   memory_.store_sq_head(sq_head_);
   return static_cast<int>(consumed);
@@ -338,6 +345,7 @@ void SimRing::post(Request& request, std::uint32_t flags) {
 }
 
 bool SimRing::post_multishot(Request& request, std::int32_t result) {
+  flush_completed();
   if (world_.choose(ChoicePoint::kMultishotEnd, 2, &request.sqe()) != 0) return false;
   const Completion completion{request.sqe().user_data, result, IORING_CQE_F_MORE, {0, 0}};
   cq_changed_ = true;
@@ -346,8 +354,30 @@ bool SimRing::post_multishot(Request& request, std::int32_t result) {
 }
 
 void SimRing::complete(Request& request) {
+  if (batching_) {
+    request.place = Place::kCompleted;
+    completed_.push_back(&request);
+    return;
+  }
   if (!request.skip_success) post(request, request.cqe_flags);
   finish(request);
+}
+
+/// What a batch of SQEs or of task work has completed becomes visible at its end, all at once; only then do the
+/// requests that were linked to it or drained behind it go on. Counted timeouts can tell.
+void SimRing::flush_completed() {
+  if (completed_.empty()) return;
+  const bool batching = std::exchange(batching_, false);
+  for (Request* request = completed_.first(); request != nullptr; request = completed_.after(request)) {
+    if (!request->skip_success) post(*request, request->cqe_flags);
+  }
+  cq_changed_ = true;  // also where all completions were skipped
+  commit();
+  while (Request* request = completed_.first()) {
+    completed_.remove(request);
+    finish(*request);
+  }
+  batching_ = batching;
 }
 
 void SimRing::finish(Request& request) {

@@ -69,7 +69,12 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
   const bool deferred = ring.has_flag(IORING_SETUP_DEFER_TASKRUN);
   if (deferred && ring.issued_by_other()) return -EEXIST;
   min_complete = std::min(min_complete, ring.memory().cq_entries());
-  ring.run_task_work();
+  const auto run_task_work = [&] {
+    if (!deferred) return ring.run_task_work();
+    const auto missing = static_cast<std::int32_t>(ring.memory().load_cq_head() + min_complete - cq.tail());
+    return ring.run_deferred_task_work(static_cast<unsigned>(std::max(missing, 0)));
+  };
+  run_task_work();
   cq.flush();
   if (cq.waiting() >= min_complete) return 0;
 
@@ -85,7 +90,7 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
   int result = 0;
   for (;;) {
     // Task work goes on as long as there is some: -ETIME and -EINTR come after it.
-    while (step(true) || ring.run_task_work()) {
+    while (step(true) || run_task_work()) {
       if (enough()) break;
     }
     const bool flushed = cq.flush();
@@ -111,7 +116,7 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
   }
   if (result == -EINTR) {
     step(true);
-    ring.run_task_work();
+    run_task_work();
   }
   // A kernel would wait for ever, so that must not look like success even where some completions are there.
   if (result == -EDEADLK) return result;

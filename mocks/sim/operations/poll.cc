@@ -71,7 +71,11 @@ Outcome issue_poll_add(SimRing& ring, Request& request) {
     }
   }
   const int error = arm_poll(ring, request);
-  if (error == 0) return Outcome::kParked;
+  if (error == 0) {
+    // What is ready now is reported from task work, which stands in the queue from this moment on.
+    if (request.multishot) ring.collect();
+    return Outcome::kParked;
+  }
   // A file without wait queues is always ready to be read and written, once.
   request.result = error;
   if (error == -EPERM) {
@@ -101,13 +105,12 @@ int prepare_poll_remove(SimRing& ring, Request& request) {
 Outcome issue_poll_remove(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   request.result = 0;
-  Request* poll = ring.find_poll(sqe.addr);
-  if (poll == nullptr) {
+  Request* poll = nullptr;
+  if (const int error = ring.take_poll(sqe.addr, &poll); error != 0) {
     ring.fail(request);
-    request.result = -ENOENT;
+    request.result = error;
     return Outcome::kDone;
   }
-  ring.disarm_file(*poll);
   const bool updates = ring.world().profile().semantics.poll_multishot &&
                        (sqe.len & (IORING_POLL_UPDATE_EVENTS | IORING_POLL_UPDATE_USER_DATA)) != 0;
   if (!updates) {
