@@ -172,16 +172,28 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   const std::uint64_t completions_before = requests_.counters().completions;
   told_ += requests_.dispatch(options_.max_get);
   const bool reaped = requests_.counters().completions != completions_before;
-  if (answer == -EBADR) {
-    // What the kernel still has in its hands comes first; the rest is lost.
-    while (ring().cq_has_overflow() && ring().get_events() >= 0 && ring().cq_ready() != 0) {
-      told_ += requests_.dispatch(ring().cq_entries());
-    }
-    told_ += requests_.dispatch(ring().cq_entries());
-    told_ += requests_.end_in_flight(-EBADR);
+  if (answer == -EBADR || has_dropped()) {
+    if (!turn.error) turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
+    end_what_is_lost();
   }
   if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
   return turn;
+}
+
+// Whether completions were lost that enter says nothing of.
+bool Backend::has_dropped() {
+  if (requests_.support().says_that_it_dropped) return false;
+  const unsigned dropped = ring().cq_overflow_count();
+  return std::exchange(dropped_, dropped) != dropped;
+}
+
+// Nobody can know whose completions are gone, so after those that the kernel still has everything in flight ends.
+void Backend::end_what_is_lost() {
+  while (ring().cq_has_overflow() && ring().get_events() >= 0 && ring().cq_ready() != 0) {
+    told_ += requests_.dispatch(ring().cq_entries());
+  }
+  told_ += requests_.dispatch(ring().cq_entries());
+  told_ += requests_.end_in_flight(-EBADR);
 }
 
 int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {

@@ -188,6 +188,8 @@ class Backend {
   Result<void> start();
   bool is_alive();
   Turn run_turn(bool may_wait);
+  bool has_dropped();
+  void end_what_is_lost();
   int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
   std::optional<Error> handle_answer(int answer, bool* back_off);
   void expire_timers();
@@ -229,6 +231,7 @@ class Backend {
   std::chrono::nanoseconds now_{0};
   bool now_is_fresh_ = false;
   std::chrono::nanoseconds back_off_{0};
+  unsigned dropped_ = 0;
   std::uint64_t told_ = 0;
   std::uint64_t turns_ = 0;
   std::uint64_t interruptions_ = 0;

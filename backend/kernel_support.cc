@@ -43,6 +43,8 @@ KernelSupport find_kernel_support(Ring& ring) {
   support.features = ring.features();
   if (!probe_opcodes(ring, support.opcodes)) support.opcodes = opcodes_of_release(oldest_release(ring.features()));
   support.keeps_overflow = (ring.features() & IORING_FEAT_NODROP) != 0;
+  // No feature says so; SOCKET came with the same release.
+  support.says_that_it_dropped = support.has(IORING_OP_SOCKET);
   support.skips_success_cqes = (ring.features() & IORING_FEAT_CQE_SKIP) != 0;
   support.waits_for_readiness = (ring.features() & IORING_FEAT_FAST_POLL) != 0;
   support.knows_current_position = (ring.features() & IORING_FEAT_RW_CUR_POS) != 0;
