@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 
 namespace assay {
@@ -57,6 +59,33 @@ TEST(FaultPoints, NearestIsWhatAMisspellingMeant) {
   EXPECT_EQ(short_name(nearest_fault_point("assay/enter/eagian")), "enter/eagain");
   EXPECT_EQ(short_name(nearest_fault_point("shrot")), "cqe/short");
   EXPECT_EQ(short_name(nearest_fault_point("eintr-masked")), "enter/eintr-masked");
+}
+
+// The table of docs/faults.md, as it has to be.
+std::string table_for_the_manual() {
+  std::string text = "| point | settings | on | what a program sees | why a kernel does it | one crossing is |\n";
+  text += "| --- | --- | --- | --- | --- | --- |\n";
+  for (const FaultPoint& point : fault_points()) {
+    const std::string settings = fault_settings(point);
+    text += "| `" + std::string(short_name(point)) + "` | " + (settings.empty() ? "" : "`" + settings + "`") + " | " +
+            std::string(fault_reach_name(point.reach)) + " | " + std::string(point.meaning) + " | " +
+            std::string(point.cause) + " | " + std::string(point.crossing) + " |\n";
+  }
+  return text;
+}
+
+TEST(FaultPoints, AreToldInTheManualAsTheyAre) {
+  std::ifstream file(FAULTS_MANUAL);
+  ASSERT_TRUE(file) << FAULTS_MANUAL;
+  std::ostringstream text;
+  text << file.rdbuf();
+  const std::string begin = "<!-- points: checked by fault_points_test -->\n";
+  const std::size_t first = text.str().find(begin);
+  const std::size_t last = text.str().find("<!-- end of points -->");
+  ASSERT_NE(first, std::string::npos);
+  ASSERT_NE(last, std::string::npos);
+  const std::string told = text.str().substr(first + begin.size(), last - first - begin.size());
+  EXPECT_EQ(told, table_for_the_manual()) << "put this table into docs/faults.md:\n" << table_for_the_manual();
 }
 
 TEST(FaultPoints, SettingsAreSpelledAsAPersonTypesThem) {

@@ -38,8 +38,11 @@ Result<Profile> profile_of(const KernelSpec& spec) {
   return profile;
 }
 
-// As a shell takes it back.
-std::string shell_quoted(const std::string& text) { return "'" + text + "'"; }
+// As a shell takes it back. Neither plans nor kernels contain a quote, but a profile's path may contain anything else.
+std::string shell_quoted(const std::string& text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/";
+  return text.find_first_not_of(kPlain) == std::string::npos ? text : "'" + text + "'";
+}
 
 }  // namespace
 
@@ -58,7 +61,7 @@ FaultReport KernelStack::report() const {
 }
 
 std::string KernelStack::replay_options() const {
-  std::string options = "--kernel " + name();
+  std::string options = "--kernel " + shell_quoted(name());
   if (!layers_->plan.empty()) options += " --plan " + shell_quoted(format_fault_plan(layers_->plan));
   return options;
 }

@@ -75,7 +75,7 @@ class KernelStack {
   FaultKernel* faults() noexcept;
   /// What fired so far; empty without a fault layer.
   FaultReport report() const;
-  /// The options that repeat this run: "--kernel sim:linux-6.12.0,seed=3 --plan 'enter/eintr:nth=2'".
+  /// The options that repeat this run: "--kernel sim:linux-6.12.0,seed=3 --plan enter/eintr:nth=2".
   std::string replay_options() const;
 
  private:

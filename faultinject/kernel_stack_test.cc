@@ -128,7 +128,7 @@ TEST(KernelStack, OneSeedServesWhateverSaidNone) {
   ASSERT_TRUE(one) << one.error().message();
   EXPECT_EQ((*one)->name(), "sim:linux-6.12.0,seed=9");
   EXPECT_EQ((*one)->plan().seed, 9u);
-  EXPECT_EQ((*one)->replay_options(), "--kernel sim:linux-6.12.0,seed=9 --plan 'enter/eintr:prob=0.5,seed=9'");
+  EXPECT_EQ((*one)->replay_options(), "--kernel sim:linux-6.12.0,seed=9 --plan enter/eintr:prob=0.5,seed=9");
   const auto own = open_kernel_stack({.kernel = "sim:linux-6.12.0,seed=1", .plan = "enter/eintr,seed=2", .seed = 9});
   ASSERT_TRUE(own) << own.error().message();
   EXPECT_EQ((*own)->spec().seed, 1u);

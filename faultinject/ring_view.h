@@ -84,6 +84,8 @@ class RingViews {
   void was_unmapped(const void* address) {
     const std::lock_guard lock(mutex_);
     for (auto& [fd, ring] : rings_) ring->unmapped(address);
+    // A registration keeps a ring alive beyond its fd.
+    for (auto& [index, ring] : registered_) ring->unmapped(address);
   }
 
   void was_closed(int ring_fd) {
