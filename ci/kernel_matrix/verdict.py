@@ -102,11 +102,16 @@ def _incomplete(run: GuestRun, complaints: list[str]) -> tuple[Outcome, str]:
         if not told.booted:
             return Outcome.KERNEL, f"it hung in boot for {run.seconds:.0f} s"
         return Outcome.KERNEL, f"it hung: the guest did not answer {run.seconds:.0f} s after its start"
+    # Asked to end by a signal that it catches, QEMU exits with 0 and says so on standard error.
+    if "terminating on signal" in run.qemu_complaint:
+        return Outcome.TROUBLE, "QEMU was told to end by a signal from outside"
     if run.qemu_status < 0:
         return Outcome.TROUBLE, f"QEMU was killed by {_signal_name(-run.qemu_status)}"
     if run.qemu_status > 0:
         complaint = run.qemu_complaint.splitlines()
         return Outcome.TROUBLE, f"QEMU ended with {run.qemu_status}: {complaint[-1] if complaint else 'it said nothing'}"
+    if not told.booted and not run.console.strip():
+        return Outcome.TROUBLE, "the guest ended before its kernel said a word"
     return Outcome.KERNEL, "it restarted without a word"
 
 

@@ -61,6 +61,16 @@ class VerdictTest(unittest.TestCase):
         refused = replace(_RUN, qemu_status=1, qemu_complaint="qemu: no such machine")
         self.assertEqual(_judge(refused, complete=False), (Outcome.TROUBLE, "QEMU ended with 1: qemu: no such machine"))
 
+    def test_a_qemu_that_is_told_to_end_is_trouble_although_it_exits_with_0(self):
+        told = replace(_RUN, qemu_complaint="qemu-system-x86_64: terminating on signal 15 from pid 77 (kill)")
+        for booted in (False, True):
+            self.assertEqual(_judge(told, complete=False, booted=booted),
+                             (Outcome.TROUBLE, "QEMU was told to end by a signal from outside"))
+
+    def test_a_guest_that_ends_in_silence_is_held_against_the_kernel_only_if_that_had_spoken(self):
+        self.assertEqual(_judge(complete=False)[0], Outcome.KERNEL)
+        self.assertEqual(_judge(replace(_RUN, console="\n"), complete=False, booted=False)[0], Outcome.TROUBLE)
+
     def test_a_port_that_loses_frames_is_trouble(self):
         self.assertEqual(_judge(damage="2 of 9 frames were lost")[0], Outcome.TROUBLE)
 
