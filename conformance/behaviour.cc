@@ -52,6 +52,7 @@ class ConformanceTest : public testing::Test {
 
   void TearDown() override {
     subject_.reset();
+    collect_trace(case_.options, behaviour_.suite + "." + behaviour_.name + " on " + case_.name);
     const std::string difference = resource_difference(before_, held_resources());
     EXPECT_TRUE(difference.empty()) << difference;
     if (IsSkipped() && !skip_is_expected_) ADD_FAILURE() << "was skipped although the kernel has all that it needs";

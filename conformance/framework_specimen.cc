@@ -27,7 +27,14 @@ void add(std::vector<Behaviour>& behaviours, std::string name, Needs needs, void
 std::vector<Behaviour> specimen(std::string_view which) {
   std::vector<Behaviour> behaviours;
   const auto nothing = [](KernelUnderTest&) {};
-  if (which == "passing") {
+  if (which == "tracing") {
+    for (const char* name : {"First", "Second"}) {
+      add(behaviours, name, {}, [](KernelUnderTest& kernel) {
+        io_uring_params params{};
+        kernel.kernel().close(kernel.kernel().setup(4, &params));
+      });
+    }
+  } else if (which == "passing") {
     add(behaviours, "DoesWhatItShould", {}, nothing);
     add(behaviours, "SkipsWhatIsNotThere", {.features = IORING_FEAT_EXT_ARG}, nothing);
   } else if (which == "failing") {
@@ -65,6 +72,8 @@ int main(int argc, char** argv) {
     if (name == "--filter") options.filter.emplace_back(argv[i + 1]);
     if (name == "--junit") options.junit = argv[i + 1];
     if (name == "--plan") options.plan = argv[i + 1];
+    if (name == "--trace") options.trace = argv[i + 1];
+    if (name == "--seed") options.seed = std::stoull(argv[i + 1]);
     if (name == "--list") options.list = true;
   }
   const SuiteSet set{

@@ -213,6 +213,32 @@ TEST(Framework, RefusesAReportThatCannotBeWritten) {
   EXPECT_EQ(lines(result.output), 1u) << result.output;
 }
 
+TEST(Framework, TracesEveryTestUnderItsName) {
+  const TemporaryFile file;
+  const Outcome result = run("tracing" + std::string(kOnSim) + " --trace " + file.path());
+  EXPECT_EQ(result.status, 0) << result.output;
+  const std::string trace = file_text(file.path());
+  const std::size_t first = trace.find("# Specimen.First on sim:linux-6.12.0\n");
+  const std::size_t second = trace.find("# Specimen.Second on sim:linux-6.12.0\n");
+  ASSERT_NE(first, std::string::npos) << trace;
+  ASSERT_NE(second, std::string::npos) << trace;
+  EXPECT_NE(trace.substr(first, second - first).find("setup entries=4"), std::string::npos);
+  EXPECT_NE(trace.substr(second).find("setup entries=4"), std::string::npos);
+  EXPECT_EQ(::access((file.path() + ".part").c_str(), F_OK), -1) << "nothing is left beside it";
+}
+
+TEST(Framework, RefusesATraceThatCannotBeWritten) {
+  const Outcome result = run("passing --trace /nonexistent/trace" + std::string(kOnSim));
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.output, HasSubstr("/nonexistent/trace"));
+  EXPECT_EQ(lines(result.output), 1u) << result.output;
+}
+
+TEST(Framework, PrintsTheSeedThatAReplayNeeds) {
+  const Outcome result = run("failing --seed 7" + std::string(kOnSim));
+  EXPECT_THAT(result.output, HasSubstr("--filter 'Specimen.Fails/sim_linux_6.12.0' --seed 7\n"));
+}
+
 TEST(Framework, SelectsBySuiteBehaviourAndTest) {
   for (const char* pattern : {"Specimen", "Specimen.Does*", "Specimen.DoesWhatItShould/sim:linux-5.4", "*/*5.4"}) {
     const Outcome result = run("passing --kernel sim:linux-5.4 --kernel sim:linux-6.12.0 --list y --filter '" +

@@ -30,7 +30,8 @@ struct KernelCaseOptions {
   std::string plan;
   /// Seeds whatever a simulated kernel or a plan may choose. 0 makes every choice the usual one.
   std::uint64_t seed = 0;
-  /// A file to which every call, SQE and CQE is written. Empty: none.
+  /// The file to which every call, SQE and CQE of all tests is written, a heading before each test; "-" is standard
+  /// error, empty is none.
   std::string trace;
 };
 
@@ -55,6 +56,10 @@ struct KernelCase {
 /// line that says what is wrong; anything else says that this kernel is not available here, which is only ever true of
 /// the running one and of its recorded profile.
 Result<KernelCase> find_kernel_case(std::string_view name, const KernelCaseOptions& options = {});
+
+/// Adds what the last kernel that was opened with these options wrote to their trace file, under a heading. A kernel
+/// begins its trace anew whenever it is opened, and a run opens one for every test.
+void collect_trace(const KernelCaseOptions& options, std::string_view heading);
 
 /// The same kernel under a plan. EINVAL where the plan is bad, or asks for more than this kernel can truthfully do.
 Result<KernelCase> with_plan(const KernelCase& kernel_case, std::string plan);

@@ -104,13 +104,15 @@ std::string missing_needs(const Needs& needs, const Profile& profile) {
     if (profile.semantics.*member) words.push_back("needs a kernel without " + std::string(switch_name(member)));
   }
   const KernelVersion none{};
-  // Distributions backport: what counts is the release whose io_uring it is, not what uname says.
-  const KernelVersion version = internal::Behaviour(profile).version;
-  if (needs.since != none && version < needs.since) {
-    words.push_back("needs Linux " + version_text(needs.since));
-  }
-  if (needs.until != none && version >= needs.until) {
-    words.push_back("needs a Linux before " + version_text(needs.until));
+  if (needs.since != none || needs.until != none) {
+    // Distributions backport: what counts is the release whose io_uring it is, not what uname says.
+    const KernelVersion version = internal::Behaviour(profile).version;
+    if (needs.since != none && version < needs.since) {
+      words.push_back("needs Linux " + version_text(needs.since));
+    }
+    if (needs.until != none && version >= needs.until) {
+      words.push_back("needs a Linux before " + version_text(needs.until));
+    }
   }
   return join(words);
 }

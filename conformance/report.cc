@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <iomanip>
 #include <map>
-#include <set>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 namespace assay::conformance {
@@ -164,7 +164,8 @@ void print_table(const ConformanceReport& report, bool color, std::ostream& out)
     if (test.outcome != Outcome::kFailed) continue;
     const std::string behaviour = test.suite + "." + test.name;
     out << "  " << behaviour << '\n'
-        << "    replay: assay conformance --kernel " << test.kernel << " --filter '" << behaviour << "'\n";
+        << "    replay: assay conformance --kernel " << test.kernel << " --filter '" << behaviour << "'"
+        << (report.replay_options.empty() ? "" : " ") << report.replay_options << '\n';
   }
   for (const std::string& problem : report.problems) out << "\n" << problem << '\n';
 

@@ -33,6 +33,8 @@ struct ConformanceReport {
   std::vector<std::string> kernels;
   std::vector<UnavailableKernel> unavailable;
   std::vector<TestReport> tests;
+  /// Options, beside kernel and filter, that the run was given and a replay needs: "--seed 3".
+  std::string replay_options;
   /// What is wrong with the run as a whole: a suite that ran nothing.
   std::vector<std::string> problems;
 

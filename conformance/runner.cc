@@ -229,6 +229,14 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
     if (!junit) return bad_input("cannot write '" + options.junit + "'; --junit takes the path of a file to write");
   }
 
+  if (!options.trace.empty() && options.trace != "-" && !std::ofstream(options.trace)) {
+    return bad_input("cannot write '" + options.trace + "'; --trace takes the path of a file to write, or -");
+  }
+  if (options.seed != 0) report.replay_options = "--seed " + std::to_string(options.seed);
+  if (!options.plan.empty()) {
+    report.replay_options += (report.replay_options.empty() ? "" : " ") + ("--plan '" + options.plan + "'");
+  }
+
   for (const UnavailableKernel& kernel : report.unavailable) {
     out << kernel.name << " is unavailable: " << kernel.reason << '\n';
   }
