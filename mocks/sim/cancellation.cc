@@ -89,9 +89,11 @@ int SimRing::cancel(CancelMatch match, const Request* canceller) {
   const bool all = (match.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
   if (!all) {
     const int result = cancel_one(match, canceller);
-    // A cancellation that a worker carries out finds, last of all, itself at work.
+    // A cancellation that a worker carries out finds, last of all, itself at work; by file in any case, for that is the
+    // file that it has itself.
     const bool finds_itself =
-        canceller != nullptr && canceller->in_worker && matches(const_cast<Request&>(*canceller), match, nullptr);
+        canceller != nullptr && canceller->in_worker &&
+        ((match.flags & IORING_ASYNC_CANCEL_FD) != 0 || matches(const_cast<Request&>(*canceller), match, nullptr));
     return result == -ENOENT && finds_itself ? -EALREADY : result;
   }
   int cancelled = 0;
@@ -121,7 +123,9 @@ int SimRing::take_poll(std::uint64_t user_data, Request** poll) {
     return 0;
   }
   for (Request* request = task_work_.last(); request != nullptr; request = task_work_.before(request)) {
-    if (request->in_epoll && meant(*request)) return -EALREADY;
+    if (!request->in_epoll || !meant(*request)) continue;
+    request->asks_again = true;
+    return -EALREADY;
   }
   return -ENOENT;
 }

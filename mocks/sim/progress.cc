@@ -11,6 +11,10 @@
 
 namespace assay::internal {
 
+namespace {
+constexpr std::size_t kAll = ~std::size_t{0};
+}
+
 void SimRing::queue_task_work(Request& request, Step step) {
   if (task_work_.empty()) {
     if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
@@ -24,46 +28,41 @@ void SimRing::queue_task_work(Request& request, Step step) {
   task_work_.push_back(&request);
 }
 
-bool SimRing::run_deferred_task_work(unsigned min_events) {
-  // One pass over what is there, up to a limit, and more only as far as the wait needs it (__io_run_local_work).
+/// Runs task work in passes: what is there now, up to `limit` pieces, then what that left behind, as long as fewer than
+/// `wanted` pieces have run. The completions of a pass become visible at its end.
+bool SimRing::run_passes(std::size_t wanted, std::size_t limit) {
   if (task_work_.empty()) return false;
-  const std::size_t limit = world_.behaviour().limits_deferred_task_work ? std::max(20u, min_events) : ~std::size_t{0};
-  const bool one_pass = world_.behaviour().deferred_task_work_in_passes;
-  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+  const bool has_taskrun_flag = has_flag(IORING_SETUP_TASKRUN_FLAG);
+  if (has_taskrun_flag) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
   batching_ = true;
   std::size_t run = 0;
   do {
-    for (std::size_t count = task_work_.size(); count > 0 && run < limit; --count, ++run) run_next(count);
+    for (std::size_t count = task_work_.size(); count > 0 && run < limit; --count, ++run) {
+      const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
+      Request* request = task_work_.take(index);
+      request->place = Place::kSubmission;
+      request->step(*this, *request);
+    }
     flush_completed();
     commit();
-  } while (!task_work_.empty() && run < limit && (!one_pass || run < min_events));
+  } while (!task_work_.empty() && run < limit && run < wanted);
   batching_ = false;
-  if (!task_work_.empty() && has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
-  return true;
-}
-
-/// Runs one of the first `count` pieces of task work.
-void SimRing::run_next(std::size_t count) {
-  const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
-  Request* request = task_work_.take(index);
-  request->place = Place::kSubmission;
-  request->step(*this, *request);
-}
-
-bool SimRing::run_task_work() {
-  if (task_work_.empty()) return false;
-  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
-  batching_ = true;
-  while (!task_work_.empty()) {
-    run_next(task_work_.size());
+  if (has_taskrun_flag) {
     if (task_work_.empty()) {
-      flush_completed();
-      commit();
+      memory_.clear_sq_flag(IORING_SQ_TASKRUN);
+    } else {
+      memory_.set_sq_flag(IORING_SQ_TASKRUN);
     }
   }
-  batching_ = false;
-  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.clear_sq_flag(IORING_SQ_TASKRUN);
   return true;
+}
+
+bool SimRing::run_task_work() { return run_passes(kAll, kAll); }
+
+bool SimRing::run_deferred_task_work(unsigned min_events) {
+  const Behaviour& behaviour = world_.behaviour();
+  return run_passes(behaviour.deferred_task_work_in_passes ? min_events : kAll,
+                    behaviour.limits_deferred_task_work ? std::max<std::size_t>(20, min_events) : kAll);
 }
 
 void SimRing::queue_worker(Request& request) {
@@ -110,6 +109,7 @@ void SimRing::run_in_worker(Request& request) {
   Request* const limit = request.arms_link_timeout ? request.link : nullptr;
   switch (request.operation->issue(*this, request)) {
     case Outcome::kDone:
+      notice_wake_ups(request);
       return queue_task_work(request, run_complete);
     case Outcome::kTaken:
       return;
@@ -137,6 +137,7 @@ void SimRing::run_retry(SimRing& ring, Request& request) {
   if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
   switch (request.operation->issue(ring, request)) {
     case Outcome::kDone:
+      ring.notice_wake_ups(request);
       return ring.complete(request);
     case Outcome::kTaken:
       return;
@@ -176,6 +177,7 @@ void SimRing::stay_armed(Request& request, Step step) {
   request.step = step;
   request.serial = world_.next_serial();
   request.ready_events = 0;
+  request.asks_again = false;
   request.place = Place::kArmed;
   armed_.push_back(&request);
 }
@@ -226,8 +228,12 @@ bool SimRing::collect() {
     const int count = ::epoll_wait(armed_files_.get(), events, 64, 0);
     for (int index = 0; index < count; ++index) {
       Request* request = static_cast<Request*>(events[index].data.ptr);
-      request->ready_events |= events[index].events;
-      if (request->place == Place::kArmed) ready.push_back(request);
+      if (request->place == Place::kArmed) {
+        request->ready_events = events[index].events;
+        ready.push_back(request);
+      } else {
+        request->asks_again = true;
+      }
     }
     if (count < 64) break;
   }
@@ -240,6 +246,15 @@ bool SimRing::collect() {
     found = true;
   }
   return found;
+}
+
+bool SimRing::flush_backlog() {
+  if (!cq_.has_backlog()) return true;
+  const std::uint32_t tail = cq_.tail();
+  const bool all = cq_.flush();
+  if (cq_.tail() != tail) cq_changed_ = true;
+  commit();
+  return all;
 }
 
 /// Completions became visible: the registered eventfd is told, and timeouts that count completions are looked at.

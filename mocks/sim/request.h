@@ -88,6 +88,8 @@ struct Request {
   std::uint32_t poll_events;
   /// What its file was found ready for.
   std::uint32_t ready_events;
+  /// More happened since: when its task work runs, the file is asked again.
+  bool asks_again;
 
   // Reads and writes.
   std::vector<iovec> buffers;

@@ -85,6 +85,8 @@ class SimRing {
   bool run_task_work();
   /// The same for deferred task work, of which no more is run at once than a wait for `min_events` needs.
   bool run_deferred_task_work(unsigned min_events);
+  /// Posts what waits in the overflow backlog, as far as there is room. Returns whether that was all.
+  bool flush_backlog();
   bool has_task_work() const { return !task_work_.empty(); }
   bool has_workers() const { return !workers_.empty(); }
   void queue_task_work(Request& request, Step step);
@@ -157,6 +159,7 @@ class SimRing {
   bool assign_file(Request& request);
   void flush_completed();
   void finish(Request& request);
+  void notice_wake_ups(const Request& request);
   void arm_link_timeout(Request& request, Request* limit);
   void disarm_link_timeout(Request& request);
   void fail_links(Request& request);
@@ -165,7 +168,7 @@ class SimRing {
   void commit();
   void wait_for_file(Request& request);
   void run_in_worker(Request& request);
-  void run_next(std::size_t count);
+  bool run_passes(std::size_t wanted, std::size_t limit);
   void signal_eventfd();
   void flush_counted_timeouts();
   static void run_submit(SimRing& ring, Request& request);

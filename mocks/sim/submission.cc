@@ -50,6 +50,7 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
   request.fd = -1;
   request.limited = nullptr;
   request.ready_events = 0;
+  request.asks_again = false;
 }
 
 }  // namespace
@@ -57,7 +58,7 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
 int SimRing::submit(unsigned count) {
   if (issued_by_other()) return -EEXIST;
   const Semantics& semantics = world_.profile().semantics;
-  if (semantics.submit_ebusy_on_overflow && !cq_.flush()) return -EBUSY;
+  if (semantics.submit_ebusy_on_overflow && !flush_backlog()) return -EBUSY;
 
   unsigned available = memory_.load_sq_tail() - sq_head_;
   if (available > memory_.sq_entries()) available = memory_.sq_entries();
@@ -91,8 +92,6 @@ int SimRing::submit(unsigned count) {
     }
   }
   batching_ = false;
-  // What the batch did may have made files ready that others wait for; that came before its own completions.
-  collect();
   flush_completed();
   commit();
   memory_.store_sq_head(sq_head_);
@@ -309,6 +308,7 @@ void SimRing::issue(Request& request) {
   Request* const limit = request.arms_link_timeout ? request.link : nullptr;
   switch (request.operation->issue(*this, request)) {
     case Outcome::kDone:
+      notice_wake_ups(request);
       return complete(request);
     case Outcome::kTaken:
       return;
@@ -319,6 +319,12 @@ void SimRing::issue(Request& request) {
       break;
   }
   arm_link_timeout(request, limit);
+}
+
+/// What a request did to its file may be what others wait for. In the kernel that queues their task work at once, even
+/// if the file is no longer ready when it runs.
+void SimRing::notice_wake_ups(const Request& request) {
+  if (armed_count_ > 0 && request.operation->wakes_others) collect();
 }
 
 /// The request goes on, so its limit starts to run. (It may have ended: then the limit was taken off the chain.)

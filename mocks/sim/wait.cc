@@ -75,7 +75,7 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
     return ring.run_deferred_task_work(static_cast<unsigned>(std::max(missing, 0)));
   };
   run_task_work();
-  cq.flush();
+  ring.flush_backlog();
   if (cq.waiting() >= min_complete) return 0;
 
   const std::uint32_t target = ring.memory().load_cq_head() + min_complete;
@@ -93,7 +93,7 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
     while (step(true) || run_task_work()) {
       if (enough()) break;
     }
-    const bool flushed = cq.flush();
+    const bool flushed = ring.flush_backlog();
     if (cq.dropped() && semantics.ebadr_after_drop) {
       result = -EBADR;
     } else if (!flushed && semantics.wait_ebusy_on_overflow) {

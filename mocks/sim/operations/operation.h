@@ -27,6 +27,8 @@ struct Operation {
   bool uses_ioprio = false;
   /// EPOLLIN or EPOLLOUT: what to wait for when it would block.
   std::uint32_t ready_events = 0;
+  /// Can make files ready that other requests wait for.
+  bool wakes_others = false;
   /// Always handed to a worker: it never completes during submission.
   bool always_in_worker = false;
   /// A kernel may hand it to a worker.

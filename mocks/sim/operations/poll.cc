@@ -33,8 +33,12 @@ int arm_poll(SimRing& ring, Request& request) {
 
 void run_ready_poll(SimRing& ring, Request& request) {
   if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
+  if (request.asks_again) {
+    request.ready_events = static_cast<std::uint16_t>(poll_now(request.fd, static_cast<short>(request.poll_events)));
+  }
   const auto events = static_cast<std::int32_t>(request.ready_events & (request.poll_events | kAlways));
   if (events == 0) {
+    if (request.multishot) return ring.stay_armed(request, run_ready_poll);
     if (arm_poll(ring, request) != 0) ring.complete_failed(request, -ENOMEM);
     return;
   }

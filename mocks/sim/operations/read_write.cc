@@ -48,10 +48,8 @@ ssize_t transfer_socket(const Transfer& transfer) {
   return moved < 0 ? -errno : moved;
 }
 
-/// Pipes and the rest: without waiting where the file knows how, else only if it is ready now.
-ssize_t transfer_pollable(const Transfer& transfer) {
-  const ssize_t moved = transfer_vectored(transfer, transfer.flags | RWF_NOWAIT);
-  if (moved != -EOPNOTSUPP) return moved;
+/// Pipes and the rest, in a worker: not before the file is ready, so that the worker never hangs.
+ssize_t transfer_when_ready(const Transfer& transfer) {
   if (poll_now(transfer.fd, transfer.writes ? POLLOUT : POLLIN) == 0) return -EAGAIN;
   if (!transfer.writes) return transfer_vectored(transfer, transfer.flags);
   // Readiness promises room for PIPE_BUF bytes and no more.
@@ -154,7 +152,15 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
     // A read of nothing from a socket is nothing, without waiting.
     if (writes || request.total_bytes != 0) moved = transfer_socket(transfer);
   } else {
-    moved = transfer_pollable(transfer);
+    moved = transfer_vectored(transfer, transfer.flags | RWF_NOWAIT);
+    if (moved == -EOPNOTSUPP) {
+      // A file that does not know how not to wait is a worker's business, unless it is marked O_NONBLOCK anyway.
+      if (!request.in_worker && (::fcntl(request.fd, F_GETFL) & O_NONBLOCK) == 0) {
+        ring.queue_worker(request);
+        return Outcome::kParked;
+      }
+      moved = transfer_when_ready(transfer);
+    }
   }
   if (moved != -EAGAIN) return finish(ring, request, moved);
   const bool never_waits = (sqe.rw_flags & RWF_NOWAIT) != 0 || (!world.behaviour().nonblocking_files_wait &&
