@@ -73,6 +73,7 @@ bool carries_out(Ring& ring, std::uint8_t opcode) {
   // A request of nothing but its opcode: a kernel that has the opcode finds other things wrong with it (a bad file, bad
   // flags), so only those answers count that an unknown opcode never gets.
   io_uring_sqe* sqe = ring.get_sqe();
+  if (sqe == nullptr) return false;
   std::memset(sqe, 0, sizeof *sqe);
   sqe->opcode = opcode;
   sqe->fd = -1;
