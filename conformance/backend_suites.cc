@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -177,6 +179,7 @@ std::vector<BackendCase> standard_backend_cases(const BackendSubject& backend, s
 
 void register_backend_suites(std::span<const BackendCase> cases, const BackendSuiteOptions& options) {
   for (const BackendBehaviour& behaviour : backend_behaviours()) {
+    std::map<std::string, bool> able;  // what was found of a kernel without a plan holds for those with one
     for (const BackendCase& backend_case : cases) {
       const KernelCase& kernel = backend_case.kernel;
       const bool plain = kernel.options.plan.empty();
@@ -189,8 +192,10 @@ void register_backend_suites(std::span<const BackendCase> cases, const BackendSu
       }
       if (!carries(behaviour, plan_of(kernel.options.plan), kernel.profile)) continue;
       // What the kernel or the backend cannot do at all is skipped once, in the case without a plan.
-      const bool possible = missing_needs(behaviour.needs, kernel.profile).empty() &&
-                            (options.ignore_claims || (behaviour.capabilities - backend_case.backend.claims).empty());
+      const auto [known, is_new] = able.try_emplace(kernel.name);
+      if (is_new) known->second = missing_needs(behaviour.needs, kernel.profile).empty();
+      const bool possible =
+          known->second && (options.ignore_claims || (behaviour.capabilities - backend_case.backend.claims).empty());
       if (!plain && !possible) continue;
       register_one(behaviour, backend_case, kernel, options);
     }

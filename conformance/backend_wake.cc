@@ -108,19 +108,19 @@ void posts_from_several_threads_all_arrive(BackendScenario& s) {
   constexpr int kThreads = 4, kPosts = 100;
   IdleEvent idle(s);
   BackendUnderTest& backend = s.backend();
+  must(backend.post([] {}));
   const std::thread::id loop = std::this_thread::get_id();
   std::vector<std::vector<int>> arrived(kThreads);
   int total = 0;
+  const auto arrive = [&](int from, int number) {
+    EXPECT_EQ(std::this_thread::get_id(), loop);
+    arrived[static_cast<std::size_t>(from)].push_back(number);
+    ++total;
+  };
   std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < kPosts; ++i) {
-        EXPECT_TRUE(backend.post([&, t, i] {
-          EXPECT_EQ(std::this_thread::get_id(), loop);
-          arrived[static_cast<std::size_t>(t)].push_back(i);
-          ++total;
-        }));
-      }
+      for (int i = 0; i < kPosts; ++i) EXPECT_TRUE(backend.post([&arrive, t, i] { arrive(t, i); }));
     });
   }
   s.run_until([&] { return total == kThreads * kPosts; });

@@ -1,6 +1,8 @@
 #include "plain_loop.h"
 
-#include <limits>
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
 
 namespace assay::examples {
 
@@ -31,17 +33,16 @@ Result<PlainLoop::Token> PlainLoop::watch(int fd, unsigned poll_events, Callback
                [&](io_uring_sqe* sqe, Request&) { io_uring_prep_poll_add(sqe, fd, poll_events); });
 }
 
-Result<PlainLoop::Token> PlainLoop::after(std::chrono::nanoseconds delay, Callback callback) {
-  // A timeout may also end after so many completions of others. Zero ought to mean that it does not, but means one in
-  // Linux 5.4; this many never come.
-  constexpr unsigned kNever = std::numeric_limits<unsigned>::max();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(delay);
-  return start(
-      {.callback = std::move(callback), .delay = {.tv_sec = seconds.count(), .tv_nsec = (delay - seconds).count()}},
-      [](io_uring_sqe* sqe, Request& request) { io_uring_prep_timeout(sqe, &request.delay, kNever, 0); });
+PlainLoop::Token PlainLoop::after(std::chrono::nanoseconds delay, Callback callback) {
+  const auto time = now();
+  // The longest delays would end after the clock does.
+  const auto deadline = time + std::min(delay, std::chrono::nanoseconds::max() - time);
+  timers_.insert({deadline, {++last_token_, std::move(callback)}});
+  return last_token_;
 }
 
 bool PlainLoop::forget(Token token) {
+  if (std::erase_if(timers_, [token](const auto& entry) { return entry.second.token == token; }) > 0) return true;
   const auto found = requests_.find(token);
   if (found == requests_.end() || !found->second.callback) return false;
   // The request itself goes on, but nobody is told when its completion comes, and it keeps nobody waiting any more.
@@ -68,14 +69,18 @@ Result<PlainLoop::Token> PlainLoop::fsync(int fd, Callback callback) {
 }
 
 Result<unsigned> PlainLoop::turn(bool wait) {
-  // Nothing is waited for while there is news to tell.
-  const bool block = wait && in_flight_ > 0 && ring_.cq_ready() == 0;
-  const int res = ring_.submit_and_wait(block ? 1 : 0);
-  if (res < 0 && res != -EINTR) return Error::from_errno(res, "io_uring_enter");
+  const int res = submit_and_wait(wait && !idle() && ring_.cq_ready() == 0);
+  if (res < 0 && res != -EINTR && res != -ETIME) return Error::from_errno(res, "io_uring_enter");
   if (ring_.cq_needs_enter()) ring_.get_events();
 
-  unsigned called = 0;
   // As many as are there now: what the callbacks bring about is for the next turn.
+  unsigned called = 0;
+  const auto time = now();
+  for (std::size_t left = timers_.size(); left > 0 && !timers_.empty() && timers_.begin()->first <= time; --left) {
+    const auto timer = timers_.extract(timers_.begin());
+    ++called;
+    timer.mapped().callback(-ETIME);
+  }
   for (unsigned left = ring_.cq_ready(); left > 0; --left) {
     io_uring_cqe* cqe = ring_.peek_cqe();
     if (cqe == nullptr) break;
@@ -89,6 +94,19 @@ Result<unsigned> PlainLoop::turn(bool wait) {
     request.mapped().callback(result);
   }
   return called;
+}
+
+int PlainLoop::submit_and_wait(bool wait) {
+  if (!wait) return ring_.submit_and_wait(0);
+  if (timers_.empty()) return ring_.submit_and_wait(1);
+  return ring_.submit_and_wait(1, std::max(timers_.begin()->first - now(), std::chrono::nanoseconds(0)));
+}
+
+// On the kernel's clock, which may be a simulated one.
+std::chrono::nanoseconds PlainLoop::now() const {
+  timespec time{};
+  ring_.kernel().now(CLOCK_MONOTONIC, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 }  // namespace assay::examples

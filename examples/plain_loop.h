@@ -32,7 +32,7 @@ class PlainLoop {
   /// Calls back once when `fd` is ready for `poll_events` (POLLIN, POLLOUT), with the events that are there.
   Result<Token> watch(int fd, unsigned poll_events, Callback callback);
   /// Calls back once after `delay`, with -ETIME.
-  Result<Token> after(std::chrono::nanoseconds delay, Callback callback);
+  Token after(std::chrono::nanoseconds delay, Callback callback);
   /// Forgets a watch or a timer: its callback does not run any more. False if it already ran or was forgotten.
   bool forget(Token token);
 
@@ -41,30 +41,36 @@ class PlainLoop {
   Result<Token> write(int fd, std::span<const std::byte> buffer, std::uint64_t offset, Callback callback);
   Result<Token> fsync(int fd, Callback callback);
 
-  /// One turn: submits what was asked for, waits for a completion if `wait`, and calls back for all that are there.
-  /// Returns how many callbacks ran. The error is what enter answered, other than an interruption.
+  /// One turn: submits what was asked for, waits for a completion or a timer if `wait`, and calls back for all that is
+  /// there. Returns how many callbacks ran. The error is what enter answered, other than an interruption.
   Result<unsigned> turn(bool wait);
 
-  /// Requests whose callback has not run yet.
-  std::size_t in_flight() const { return in_flight_; }
+  /// True when no callback is left that could run.
+  bool idle() const { return in_flight_ == 0 && timers_.empty(); }
 
  private:
   struct Request {
     Callback callback;  // empty once it was forgotten
-    // What the SQE points to. The kernel may read it as late as it likes.
-    __kernel_timespec delay{};
-    iovec buffer{};
+    iovec buffer{};     // the SQE points to it, and the kernel may read it as late as it likes
+  };
+
+  struct Timer {
+    Token token;
+    Callback callback;
   };
 
   explicit PlainLoop(Ring ring) : ring_(std::move(ring)) {}
   using Prepare = std::function<void(io_uring_sqe* sqe, Request& request)>;
   Result<Token> start(Request request, const Prepare& prepare);
+  int submit_and_wait(bool wait);
+  std::chrono::nanoseconds now() const;
 
   Ring ring_;
   // A map's nodes stay where they are, so that SQEs may point into them.
   std::map<Token, Request> requests_;
+  std::size_t in_flight_ = 0;  // of those, the ones that were not forgotten
+  std::multimap<std::chrono::nanoseconds, Timer> timers_;
   Token last_token_ = 0;
-  std::size_t in_flight_ = 0;
 };
 
 }  // namespace assay::examples

@@ -19,7 +19,7 @@ class PlainLoopUnderTest final : public BackendUnderTest {
 
   Result<RunResult> run(RunMode mode) override {
     bool had_events = false;
-    while (loop_.in_flight() > 0 && !std::exchange(stop_, false)) {
+    while (!loop_.idle() && !std::exchange(stop_, false)) {
       Result<unsigned> called = loop_.turn(mode != RunMode::kNonBlock);
       if (!called) return called.error();
       if (failure_.code) return std::exchange(failure_, {});
@@ -28,7 +28,7 @@ class PlainLoopUnderTest final : public BackendUnderTest {
     }
     stop_ = false;
     if (had_events) return RunResult::kHadEvents;
-    return loop_.in_flight() > 0 ? RunResult::kNothingToDo : RunResult::kNoEvents;
+    return loop_.idle() ? RunResult::kNoEvents : RunResult::kNothingToDo;
   }
 
   Result<void> break_loop() override {
