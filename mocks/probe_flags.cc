@@ -114,7 +114,7 @@ Verdict try_sqe_flag(Kernel& kernel, std::uint32_t flag) {
   *sqe = {};
   sqe->user_data = 2;
   bool over = false;
-  for (const Completion& completion : run_trial(*ring, 1)) {
+  for (const TrialCompletion& completion : run_trial(*ring, 1)) {
     if (completion.user_data == 1) return completion.res != -EINVAL;
     over = over || completion.user_data == 2;
   }

@@ -86,7 +86,7 @@ Verdict try_link_timeout(Kernel& kernel, const __kernel_timespec& second) {
   sqe->addr = reinterpret_cast<std::uintptr_t>(&second);
   sqe->len = 1;
   sqe->user_data = 2;
-  for (const Completion& completion : run_trial(*ring, 2)) {
+  for (const TrialCompletion& completion : run_trial(*ring, 2)) {
     if (completion.user_data == 2) return completion.res != -EINVAL;
   }
   return std::nullopt;

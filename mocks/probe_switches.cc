@@ -63,7 +63,7 @@ Verdict try_multishot_overflow(Kernel& kernel) {
       if (ring->submit() == 1 && submit_nops(*ring, ring->cq_entries()) == 0 &&
           write(event_fd, &one, sizeof(one)) == sizeof(one)) {
         ring->get_events();
-        for (const Completion& completion : run_trial(*ring, ring->cq_entries() + 1)) {
+        for (const TrialCompletion& completion : run_trial(*ring, ring->cq_entries() + 1)) {
           if (completion.user_data == kPoll && completion.res > 0) ends = (completion.flags & IORING_CQE_F_MORE) == 0;
         }
       }

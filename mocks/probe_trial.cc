@@ -16,8 +16,8 @@ TrialRing::~TrialRing() {
   if (fd_ >= 0) kernel_.close(fd_);
 }
 
-std::vector<Completion> run_trial(Ring& ring, unsigned count) {
-  std::vector<Completion> completions;
+std::vector<TrialCompletion> run_trial(Ring& ring, unsigned count) {
+  std::vector<TrialCompletion> completions;
   // Each turn either submits or completes something; the bound is for a kernel that is bent to do neither.
   for (int turn = 0; turn < 16 && completions.size() < count; ++turn) {
     const int result = ring.submit_and_wait(1, 1s);
@@ -38,7 +38,7 @@ std::optional<int> try_sqe(Kernel& kernel, const std::function<void(io_uring_sqe
   *sqe = {};
   sqe->user_data = 1;
   prepare(*sqe);
-  const std::vector<Completion> completions = run_trial(*ring, 1);
+  const std::vector<TrialCompletion> completions = run_trial(*ring, 1);
   if (completions.empty()) return std::nullopt;
   return completions.front().res;
 }

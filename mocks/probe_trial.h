@@ -33,8 +33,8 @@ class TrialRing {
   int fd_;
 };
 
-/// A CQE as a trial remembers it.
-struct Completion {
+/// A CQE as a trial remembers it. (SimKernel has a Completion of its own in this namespace.)
+struct TrialCompletion {
   std::uint64_t user_data;
   int res;
   std::uint32_t flags;
@@ -42,7 +42,7 @@ struct Completion {
 
 /// Submits what was prepared on `ring` and collects completions until `count` are there, the kernel makes no progress
 /// or a second is over.
-std::vector<Completion> run_trial(Ring& ring, unsigned count);
+std::vector<TrialCompletion> run_trial(Ring& ring, unsigned count);
 
 /// The `res` of one SQE on a ring of its own, or nothing when it did not end. user_data is set to 1 beforehand.
 std::optional<int> try_sqe(Kernel& kernel, const std::function<void(io_uring_sqe&)>& prepare);
