@@ -15,9 +15,12 @@ std::uint64_t SeededChooser::next() {
 std::uint64_t SeededChooser::choose(const Choice& choice) {
   if (!seeded_) return PlainChooser::choose(choice);
   switch (choice.point) {
-    case ChoicePoint::kCompletionOrder: return choice.limit < 2 ? 0 : next() % choice.limit;
-    case ChoicePoint::kCompletionLater: return next() % 4 == 0 ? 1 : 0;  // inline is the rule, later not rare
-    default: return PlainChooser::choose(choice);
+    case ChoicePoint::kCompletionOrder:
+      return choice.limit < 2 ? 0 : next() % choice.limit;
+    case ChoicePoint::kCompletionLater:
+      return next() % 4 == 0 ? 1 : 0;  // inline is the rule, later not rare
+    default:
+      return PlainChooser::choose(choice);
   }
 }
 
