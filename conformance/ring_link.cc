@@ -40,6 +40,19 @@ io_uring_sqe& prepare_link_timeout(Ring& ring, __kernel_timespec& time, std::uin
   return sqe;
 }
 
+/// An fsync that fails when it is carried out, since an eventfd cannot be synced, and a NOP that is linked to it.
+std::vector<Completion> run_failing_fsync_chain(KernelUnderTest& kernel) {
+  Ring ring = open_ring(kernel);
+  const Fd file = make_eventfd();
+  io_uring_sqe& sqe = next_sqe(ring);
+  io_uring_prep_fsync(&sqe, file.get(), 0);
+  sqe.user_data = 1;
+  sqe.flags = IOSQE_IO_LINK;
+  prepare_nop(ring, 2);
+  submit_all(ring);
+  return take(ring, 2);
+}
+
 void expect_order(const std::vector<Completion>& completions) {
   for (std::size_t i = 0; i < completions.size(); ++i) EXPECT_EQ(completions[i].user_data, i + 1);
 }
@@ -51,6 +64,24 @@ std::vector<Behaviour> ring_link_behaviours() {
   const Needs links{.since = {5, 3}};
   const Needs link_timeout{.opcodes = {IORING_OP_LINK_TIMEOUT}};
   return {
+      {suite, "IsCutByAFailedFsync",
+       {.since = {5, 3}, .until = {6, 0}},
+       [](KernelUnderTest& kernel) {
+         const std::vector<Completion> completions = run_failing_fsync_chain(kernel);
+         expect_order(completions);
+         EXPECT_EQ(completions[0].res, -EINVAL);
+         EXPECT_EQ(completions[1].res, -ECANCELED);
+       }},
+      // Since the operations were split into files of their own (6.0, io_uring/sync.c) a failed fsync says so, and its
+      // chain goes on all the same.
+      {suite, "GoesOnAfterAFailedFsync",
+       {.since = {6, 0}},
+       [](KernelUnderTest& kernel) {
+         const std::vector<Completion> completions = run_failing_fsync_chain(kernel);
+         expect_order(completions);
+         EXPECT_EQ(completions[0].res, -EINVAL);
+         EXPECT_EQ(completions[1].res, 0);
+       }},
       {suite, "RunsAChainInOrder", links,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -51,6 +51,7 @@ Behaviour::Behaviour(const Profile& profile)
       deferred_task_work_in_passes(version >= KernelVersion{6, 8}),
       limits_deferred_task_work(version >= KernelVersion{6, 14}),
       negative_times_refused(version >= KernelVersion{5, 16}),
+      failed_fsync_cuts_chain(version < KernelVersion{6, 0}),
       polls_watch_hangup(version >= KernelVersion{5, 8}) {}
 
 }  // namespace assay::internal

@@ -44,6 +44,8 @@ struct Behaviour {
   bool limits_deferred_task_work;
   /// Times that are negative are refused (5.16).
   bool negative_times_refused;
+  /// An fsync that fails cuts the chain that it is in (before 6.0).
+  bool failed_fsync_cuts_chain;
   /// POLLRDHUP is always watched for (5.8).
   bool polls_watch_hangup;
 };

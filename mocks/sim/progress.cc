@@ -77,8 +77,8 @@ void SimRing::queue_worker(Request& request) {
 
 bool SimRing::run_workers() {
   if (workers_.empty()) return false;
-  // Only those that are there now: what they start runs in its turn.
-  for (std::size_t count = workers_.size(); count > 0; --count) {
+  // Only those that are there now: what they start runs in its turn. One of them may cancel others of them.
+  for (std::size_t count = workers_.size(); count > 0; count = std::min(count - 1, workers_.size())) {
     const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
     Request* request = workers_.take(index);
     in_worker_ = true;

@@ -18,7 +18,7 @@ int prepare_fsync(SimRing& ring, Request& request) {
 Outcome issue_fsync(SimRing& ring, Request& request) {
   const bool data_only = (request.sqe().fsync_flags & IORING_FSYNC_DATASYNC) != 0;
   request.result = (data_only ? ::fdatasync(request.fd) : ::fsync(request.fd)) == 0 ? 0 : -errno;
-  if (request.result < 0) ring.fail(request);
+  if (request.result < 0 && ring.world().behaviour().failed_fsync_cuts_chain) ring.fail(request);
   return Outcome::kDone;
 }
 
