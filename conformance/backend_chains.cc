@@ -20,18 +20,20 @@ OperationId make_nop(BackendScenario& s, OperationCallback done) {
   return must(s.backend().make_operation([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, std::move(done)));
 }
 
-/// Fails when it runs, with -EINVAL, since a pipe cannot be synced. What fails earlier, when it is submitted, as a bad
-/// fd may before 5.18, ends the submission instead of the chain.
-class FailingFsync {
+/// A read that fails when it runs, with -EINVAL, since an eventfd gives no less than eight bytes. What fails earlier,
+/// when it is submitted, as a bad fd may before 5.18, ends the submission instead of the chain; and an fsync that fails
+/// does not cut a chain at all in newer kernels.
+class FailingRead {
  public:
-  OperationId make(BackendScenario& s, OperationCallback done) const {
-    const int fd = pipe_.write_end.get();
-    return must(
-        s.backend().make_operation([fd](io_uring_sqe& sqe) { io_uring_prep_fsync(&sqe, fd, 0); }, std::move(done)));
+  OperationId make(BackendScenario& s, OperationCallback done) {
+    return must(s.backend().make_operation(
+        [this](io_uring_sqe& sqe) { io_uring_prep_readv(&sqe, eventfd_.get(), &buffer_, 1, 0); }, std::move(done)));
   }
 
  private:
-  Pipe pipe_ = make_pipe();
+  Fd eventfd_ = make_eventfd();
+  char byte_ = 0;
+  iovec buffer_{&byte_, 1};
 };
 
 void run_in_order(BackendScenario& s) {
@@ -58,7 +60,7 @@ void run_in_order(BackendScenario& s) {
 }
 
 void a_failure_cuts_the_rest(BackendScenario& s) {
-  const FailingFsync failing;
+  FailingRead failing;
   Owed &first = s.owe("the first"), &second = s.owe("the second"), &third = s.owe("the third"),
        &other = s.owe("another");
   const std::array chain{failing.make(s, first.callback()), make_nop(s, second.callback()),
@@ -75,7 +77,7 @@ void a_failure_cuts_the_rest(BackendScenario& s) {
 // A chain that does not fit into what is left of the SQ must not be begun there: its first part would be submitted
 // without the rest, and a failure would then cut nothing.
 void are_kept_whole_when_the_sq_is_nearly_full(BackendScenario& s) {
-  const FailingFsync failing;
+  FailingRead failing;
   s.backend({.sq_entries = 4, .cq_entries = 16});
   for (int before = 0; before <= 6; ++before) {
     for (int i = 0; i < before; ++i) must(s.backend().submit(make_nop(s, s.owe("a NOP before the chain").callback())));
@@ -123,7 +125,7 @@ void one_with_an_operation_in_flight_is_refused(BackendScenario& s) {
 }
 
 void many_chains_on_small_rings(BackendScenario& s) {
-  const FailingFsync failing;
+  FailingRead failing;
   s.backend({.sq_entries = 4, .cq_entries = 8});
   std::vector<std::array<Owed*, 3>> all;
   for (int i = 0; i < 15; ++i) {
