@@ -124,6 +124,8 @@ Ring& Ring::operator=(Ring&& other) noexcept {
   owns_memory_ = std::exchange(other.owns_memory_, false);
   sqes_bytes_ = std::exchange(other.sqes_bytes_, 0);
   wait_timeout_ = std::move(other.wait_timeout_);
+  wait_timeout_end_ = other.wait_timeout_end_;
+  wait_timeout_queued_ = other.wait_timeout_queued_;
   return *this;
 }
 

@@ -208,6 +208,7 @@ class Ring {
   int enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
                 const sigset_t* sigmask) noexcept;
   bool sq_needs_enter(unsigned submitted, unsigned* flags) noexcept;
+  bool queue_wait_timeout(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept;
   int submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept;
   int submit_and_wait_by_poll(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept;
   int wait_until_ready(io_uring_cqe** cqe, const std::chrono::nanoseconds* timeout, const sigset_t* sigmask) noexcept;
@@ -231,6 +232,9 @@ class Ring {
   // submitted, which after a partial submission can be long after the wait that wrote it has returned; hence not on the
   // stack.
   std::unique_ptr<__kernel_timespec> wait_timeout_;
+  // The SQ's tail when its request was queued: until the head is there, the next wait uses that one again.
+  unsigned wait_timeout_end_ = 0;
+  bool wait_timeout_queued_ = false;  // once there was one
 };
 
 }  // namespace assay

@@ -44,6 +44,27 @@ std::chrono::nanoseconds Ring::monotonic_now() noexcept {
   return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
 }
 
+// Queues the timeout request of a wait. One that an earlier wait queued and the kernel did not take yet is used again:
+// if every interrupted wait added another, a kernel that takes one SQE at a time would never get to the end of them.
+bool Ring::queue_wait_timeout(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept {
+  *wait_timeout_ = to_kernel_timespec(timeout);
+  const unsigned head = io_uring_smp_load_acquire(ring_.sq.khead);
+  if (wait_timeout_queued_ && static_cast<int>(wait_timeout_end_ - head) > 0) {
+    auto* queued =
+        reinterpret_cast<io_uring_sqe*>(reinterpret_cast<char*>(ring_.sq.sqes) +
+                                        (std::size_t{(wait_timeout_end_ - 1) & ring_.sq.ring_mask} << sqe_shift_));
+    queued->off = wait_nr;
+    return true;
+  }
+  io_uring_sqe* sqe = get_sqe();
+  if (sqe == nullptr) return false;
+  io_uring_prep_timeout(sqe, wait_timeout_.get(), wait_nr, 0);
+  sqe->user_data = uapi::kUserDataTimeout;
+  wait_timeout_end_ = ring_.sq.sqe_tail;
+  wait_timeout_queued_ = true;
+  return true;
+}
+
 // The kernel is asked for a timeout request that completes together with the wait: when the time is over, or when
 // `wait_nr` others have completed. It wakes the waiter in either case.
 int Ring::submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout,
@@ -51,17 +72,12 @@ int Ring::submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds 
   if (wait_nr == 0) return submit_and_wait(0);
   const auto deadline = monotonic_now() + timeout;
   unsigned submitted = 0;
-  io_uring_sqe* sqe = get_sqe();
-  if (sqe == nullptr) {
+  if (!queue_wait_timeout(wait_nr, timeout)) {
     const int result = submit_and_wait(0);
     if (result < 0) return result;
     submitted = static_cast<unsigned>(result);
-    sqe = get_sqe();
-    if (sqe == nullptr) return submitted != 0 ? result : -EAGAIN;
+    if (!queue_wait_timeout(wait_nr, timeout)) return submitted != 0 ? result : -EAGAIN;
   }
-  *wait_timeout_ = to_kernel_timespec(timeout);
-  io_uring_prep_timeout(sqe, wait_timeout_.get(), wait_nr, 0);
-  sqe->user_data = uapi::kUserDataTimeout;
 
   unsigned to_submit = flush_sq();
   for (;;) {
@@ -69,11 +85,13 @@ int Ring::submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds 
     sq_needs_enter(to_submit, &flags);
     const int result = enter(to_submit, wait_nr, flags, sigmask, kKernelSigsetBytes);
     if (result < 0) return submitted != 0 ? static_cast<int>(submitted) : result;
-    // The last SQE is ours and is not the caller's to count.
     if (to_submit != 0) {
-      const bool whole = static_cast<unsigned>(result) == to_submit;
-      submitted += static_cast<unsigned>(result) - (whole ? 1 : 0);
-      if (!whole) return static_cast<int>(submitted);
+      const auto taken = static_cast<unsigned>(result);
+      const unsigned place = wait_timeout_end_ - (ring_.sq.sqe_tail - to_submit);
+      // Ours is not the caller's to count.
+      const bool took_ours = place >= 1 && place <= taken;
+      submitted += taken - (took_ours ? 1 : 0);
+      if (taken < to_submit) return static_cast<int>(submitted);
       to_submit = 0;
     }
     peek_cqe();  // takes our own completions off the front

@@ -235,6 +235,23 @@ TEST_F(RingTimeoutRequestTest, APartialSubmissionEndsTheWaitAndCountsTheCallersO
   EXPECT_THAT(memory_->offered(), ElementsAre(SqeIs(IORING_OP_TIMEOUT)));
 }
 
+// Were each wait to queue another, a kernel that takes one SQE a call would never reach the end of them.
+TEST_F(RingTimeoutRequestTest, ARequestThatWasNotTakenServesTheNextWait) {
+  take_nop(1);
+  EXPECT_CALL(kernel_, enter(_, 2, _, _, _, _)).WillOnce([this](auto...) {
+    return static_cast<int>(memory_->consume(1));
+  });
+  EXPECT_EQ(ring_->submit_and_wait(1, 1s), 1);
+  take_nop(2);
+  EXPECT_CALL(kernel_, enter(_, 2, 5, _, _, _)).WillOnce([this](auto...) {
+    return static_cast<int>(memory_->consume(2));
+  });
+  EXPECT_EQ(ring_->submit_and_wait(5, 2500ms), 1) << "the Ring's own request is not counted, wherever it stands";
+  ASSERT_THAT(memory_->consumed(), ElementsAre(HasUserData(1u), SqeIs(IORING_OP_TIMEOUT, _, kOwn), HasUserData(2u)));
+  EXPECT_EQ(memory_->consumed()[1].off, 5u);
+  EXPECT_EQ(reinterpret_cast<const __kernel_timespec*>(memory_->consumed()[1].addr)->tv_sec, 2);
+}
+
 TEST_F(RingTimeoutRequestTest, AFullSqIsSubmittedFirst) {
   ring(kFeatures54, {.sq_entries = 2});
   take_nop(1);

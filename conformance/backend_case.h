@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <source_location>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,7 +57,9 @@ struct BackendBehaviour {
   /// The plan that the behaviour is about, instead of the case's; each of its rules must fire. Such a behaviour is run
   /// in cases without a plan only, and only on kernels that can carry its own truthfully.
   std::string own_plan = {};
-  std::source_location where = std::source_location::current();
+  /// Where it is written down.
+  const char* file = __builtin_FILE();
+  int line = __builtin_LINE();
 };
 
 /// The points that a behaviour stands unless it says otherwise: what a kernel may do to any program, and what a loop

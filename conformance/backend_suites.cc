@@ -105,7 +105,8 @@ void register_one(const BackendBehaviour& behaviour, const BackendCase& backend_
                  .needs = behaviour.needs,
                  .body = [behaviour, backend = backend_case.backend](
                              KernelUnderTest& subject) { run_body(behaviour, backend, subject); },
-                 .where = behaviour.where,
+                 .file = behaviour.file,
+                 .line = behaviour.line,
                  .skip_reason = lacking.empty() || options.ignore_claims ? "" : "not claimed: " + lacking.to_string()},
                 kernel, case_name);
 }

@@ -81,10 +81,9 @@ void register_test(const Behaviour& behaviour, const KernelCase& kernel_case, st
   const std::string parameter(case_name.empty() ? std::string_view(kernel_case.name) : case_name);
   const std::string name = behaviour.name + "/" + test_name_part(parameter);
   mutable_registered_tests().push_back({behaviour.suite, name, kernel_case.name});
-  testing::RegisterTest(behaviour.suite.c_str(), name.c_str(), nullptr, parameter.c_str(), behaviour.where.file_name(),
-                        static_cast<int>(behaviour.where.line()), [behaviour, kernel_case]() -> ConformanceTest* {
-                          return new ConformanceTest(behaviour, kernel_case);
-                        });
+  testing::RegisterTest(
+      behaviour.suite.c_str(), name.c_str(), nullptr, parameter.c_str(), behaviour.file, behaviour.line,
+      [behaviour, kernel_case]() -> ConformanceTest* { return new ConformanceTest(behaviour, kernel_case); });
 }
 
 void register_behaviours(std::span<const Behaviour> behaviours, std::span<const KernelCase> kernels) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +42,9 @@ struct Behaviour {
   Needs needs;
   /// Uses GoogleTest's EXPECT_ and ASSERT_ freely. It must not skip: skips are decided from `needs` and checked.
   std::function<void(KernelUnderTest&)> body;
-  std::source_location where = std::source_location::current();
+  /// Where it is written down.
+  const char* file = __builtin_FILE();
+  int line = __builtin_LINE();
   /// Not empty where whoever registers it knows that this subject makes no such promise; the test is skipped so.
   std::string skip_reason = {};
 };

@@ -64,7 +64,8 @@ std::vector<Behaviour> ring_link_behaviours() {
   const Needs links{.since = {5, 3}};
   const Needs link_timeout{.opcodes = {IORING_OP_LINK_TIMEOUT}};
   return {
-      {suite, "IsCutByAFailedFsync",
+      {suite,
+       "IsCutByAFailedFsync",
        {.since = {5, 3}, .until = {6, 0}},
        [](KernelUnderTest& kernel) {
          const std::vector<Completion> completions = run_failing_fsync_chain(kernel);
@@ -74,7 +75,8 @@ std::vector<Behaviour> ring_link_behaviours() {
        }},
       // Since the operations were split into files of their own (6.0, io_uring/sync.c) a failed fsync says so, and its
       // chain goes on all the same.
-      {suite, "GoesOnAfterAFailedFsync",
+      {suite,
+       "GoesOnAfterAFailedFsync",
        {.since = {6, 0}},
        [](KernelUnderTest& kernel) {
          const std::vector<Completion> completions = run_failing_fsync_chain(kernel);
