@@ -41,11 +41,8 @@ const CLI::App& chosen(const CLI::App& program) {
 }
 
 std::string known_command_line(const CLI::App& app) {
-  std::string path = app.get_name();
-  for (const CLI::App* parent = app.get_parent(); parent != nullptr; parent = parent->get_parent()) {
-    path = parent->get_name() + " " + path;
-  }
-  return path;
+  const CLI::App* parent = app.get_parent();
+  return parent == nullptr ? app.get_name() : known_command_line(*parent).append(" ").append(app.get_name());
 }
 
 /// What was typed and is neither an option nor a subcommand here, with what was probably meant.
