@@ -2,7 +2,7 @@
 
     snippets.py FOLDER PAGE ...
 
-Each ```cpp block that has a main() becomes a program's source in FOLDER, named after page and line. Each line of a
+Each ```cpp block that is a whole program, with #include and main(), becomes a source in FOLDER, named after page and line. Each line of a
 ```console block that begins with "$ assay" is run at once, with the PATH as it is: it must succeed, and where output
 follows in the block, the first word of each line shown must be in what the command printed.
 """
@@ -42,7 +42,7 @@ def main(folder: str, pages: list[str]) -> int:
         for match in FENCE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             language, block = match.groups()
-            if language == "cpp" and re.search(r"\bint main\(", block):
+            if language == "cpp" and "#include" in block and re.search(r"\bint main\(", block):
                 name = f"{pathlib.Path(page).stem.lower()}_{line}.cc"
                 (out / name).write_text(f'#line {line + 1} "{page}"\n{block}', encoding="utf-8")
                 programs += 1
