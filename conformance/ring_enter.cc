@@ -79,6 +79,13 @@ Fd make_timerfd(std::chrono::nanoseconds delay) {
 volatile sig_atomic_t handled = 0;
 void count_signal(int /*signal*/) { handled = handled + 1; }
 
+/// How often the handler ran. ThreadSanitizer puts handlers off until a call of the C library that it watches, which a
+/// wait on a ring is not; this poll is one.
+int times_handled() {
+  ::poll(nullptr, 0, 0);
+  return handled;
+}
+
 /// SIGUSR1 is counted, without SA_RESTART, for the length of a scope.
 class CountedSignal {
  public:
@@ -341,7 +348,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
          const SignalTimer timer(1ms);
          io_uring_cqe* cqe = nullptr;
          EXPECT_EQ(ring.wait_cqe(&cqe), -EINTR);
-         EXPECT_GE(handled, 1);
+         EXPECT_GE(times_handled(), 1);
        }},
       {suite,
        "CountsSubmittedSqesEvenWhenTheWaitIsInterrupted",
@@ -355,7 +362,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
            const SignalTimer timer(1ms);
            EXPECT_EQ(ring.submit_and_wait(1), 1);
          }
-         EXPECT_GE(handled, 1);
+         EXPECT_GE(times_handled(), 1);
          idle.end();
          EXPECT_EQ(take(ring).user_data, 1u);
        }},
@@ -367,10 +374,10 @@ std::vector<Behaviour> ring_enter_behaviours() {
          CountedSignal signal;
          CountedSignal::block();
          CountedSignal::send();
-         ASSERT_EQ(handled, 0);
+         ASSERT_EQ(times_handled(), 0);
          const sigset_t open = signal.mask(false);
          EXPECT_EQ(kernel.kernel().enter(ring.fd(), 0, 1, IORING_ENTER_GETEVENTS, &open, kKernelSigsetBytes), -EINTR);
-         EXPECT_EQ(handled, 1);
+         EXPECT_EQ(times_handled(), 1);
        }},
       {suite,
        "KeepsASignalOutThatTheWaitsMaskBlocks",
@@ -386,7 +393,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
          // A signal that comes in before the mask is in force is no business of the wait's.
          int result = enter_with(ring, 0, 1, argument);
          EXPECT_EQ(result, -ETIME);
-         EXPECT_GE(handled, 1) << "it comes in as soon as the wait is over";
+         EXPECT_GE(times_handled(), 1) << "it comes in as soon as the wait is over";
        }},
       {suite,
        "ReturnsWhatIsThereAlreadyDespiteASignal",

@@ -73,12 +73,12 @@ class CopyTest : public testing::TestWithParam<const char*> {
   }
   ~CopyTest() override { fs::remove_all(work_); }
 
-  Attempt copy(const std::string& plan, bool sync = false) {
+  Attempt copy(const std::string& plan, bool sync = false, unsigned files_in_flight = 8) {
     auto kernel = open_kernel_stack({.kernel = GetParam(), .plan = plan});
     if (!kernel) return {kernel.error(), {}};
     auto backend = Backend::create((*kernel)->top());
     if (!backend) return {backend.error(), (*kernel)->report()};
-    TreeCopy copy(**backend, {.files_in_flight = 8, .chunk_bytes = kChunk, .sync = sync});
+    TreeCopy copy(**backend, {.files_in_flight = files_in_flight, .chunk_bytes = kChunk, .sync = sync});
     auto totals = copy.run(source_, destination());
     backend->reset();
     return {totals, (*kernel)->report()};
@@ -95,8 +95,8 @@ class CopyTest : public testing::TestWithParam<const char*> {
   }
 
   // The copy says what ended it, and whatever has its name is whole.
-  void expect_ended_under(const std::string& plan, std::errc reason) {
-    const Attempt attempt = copy(plan, true);
+  void expect_ended_under(const std::string& plan, std::errc reason, unsigned files_in_flight = 8) {
+    const Attempt attempt = copy(plan, true, files_in_flight);
     ASSERT_FALSE(attempt.totals) << plan;
     EXPECT_EQ(attempt.totals.error().code, reason) << plan << ": " << attempt.totals.error().message();
     EXPECT_FALSE(attempt.totals.error().detail.empty());
@@ -152,9 +152,11 @@ TEST_P(CopyTest, EndsWhenCompletionsWereDropped) {
     EXPECT_NE(attempt.totals.error().detail.find("enter/ebadr"), std::string::npos) << attempt.totals.error().detail;
     return;
   }
-  // The simulated kernel really loses a completion; over the running one only the answer can be had.
+  // The simulated kernel really loses a completion; over the running one only the answer can be had. There one file is
+  // copied at a time, so that it comes during a read: an open that nobody waits for any more may still make its file.
   const bool simulated = kernel.starts_with("sim:");
-  expect_ended_under(simulated ? "cqe/full:nth=20,cqe/drop:nth=1" : "enter/ebadr:nth=3", static_cast<std::errc>(EBADR));
+  expect_ended_under(simulated ? "cqe/full:nth=20,cqe/drop:nth=1" : "enter/ebadr:nth=3", static_cast<std::errc>(EBADR),
+                     simulated ? 8 : 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, CopyTest,

@@ -38,14 +38,17 @@ class TreeCopy::FileCopy {
 
  private:
   void open_destination() {
-    const fs::path partial =
-        file_->destination.parent_path() / ("." + file_->destination.filename().string() + ".partial");
+    // Noted before it is there: when completions were dropped the file may have been made although nobody said so.
+    partial_ = file_->destination.parent_path() / ("." + file_->destination.filename().string() + ".partial");
     // Writable for us whatever the source's mode, which is set when the file is whole.
-    tree_.backend_.openat(AT_FDCWD, partial.string(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600,
-                          [this, partial](int result) {
-                            if (result < 0) return fail(result, "create", partial);
+    tree_.backend_.openat(AT_FDCWD, partial_.string(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600,
+                          [this](int result) {
+                            if (result < 0) {
+                              const fs::path refused = partial_;
+                              if (result == -EEXIST) partial_.clear();  // somebody else's
+                              return fail(result, "create", refused);
+                            }
                             to_ = result;
-                            partial_ = partial;
                             read_chunk();
                           });
   }
