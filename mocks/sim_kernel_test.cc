@@ -3,6 +3,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "assay/backend/ring.h"
 
 namespace assay {
@@ -78,6 +84,87 @@ TEST(SimKernel, SaysThatAWaitWouldNeverEnd) {
   EXPECT_EQ(cqe->res, 1);
   EXPECT_EQ(byte, 'x');
   ::close(ends[1]);
+}
+
+void queue_nops(Ring& ring, std::uint64_t first, unsigned count, unsigned flags = 0) {
+  for (unsigned index = 0; index < count; ++index) {
+    io_uring_sqe* sqe = ring.get_sqe();
+    ASSERT_NE(sqe, nullptr);
+    io_uring_prep_nop(sqe);
+    sqe->user_data = first + index;
+    sqe->flags = static_cast<std::uint8_t>(flags);
+  }
+}
+
+TEST(SimKernel, KeepsEveryEntryOfTheOverflowBacklogInOrder) {
+  SimKernel kernel(acting_as({6, 12}));
+  auto ring = Ring::create(kernel, {.sq_entries = 4, .cq_entries = 4});
+  ASSERT_TRUE(ring) << ring.error().message();
+  for (std::uint64_t batch = 0; batch < 3; ++batch) {
+    queue_nops(*ring, batch * 4, 4);
+    ASSERT_EQ(ring->submit(), 4);
+  }
+  EXPECT_TRUE(ring->cq_has_overflow());
+  std::uint64_t expected = 0;
+  for (int flush = 0; flush < 3; ++flush) {
+    ring->for_each_cqe([&](const io_uring_cqe& cqe) { EXPECT_EQ(cqe.user_data, expected++); });
+    ASSERT_GE(ring->get_events(), 0);
+  }
+  EXPECT_EQ(expected, 12u);
+  EXPECT_FALSE(ring->cq_has_overflow());
+}
+
+TEST(SimKernel, DropsWhatDoesNotFitWhereTheProfileSaysSo) {
+  SimKernel kernel(acting_as({5, 4}));
+  auto ring = Ring::create(kernel, {.sq_entries = 4});
+  ASSERT_TRUE(ring) << ring.error().message();
+  for (std::uint64_t batch = 0; batch < 3; ++batch) {
+    queue_nops(*ring, batch * 4, 4);
+    ASSERT_EQ(ring->submit(), 4);
+  }
+  EXPECT_EQ(ring->cq_ready(), 8u);
+  EXPECT_EQ(ring->cq_overflow_count(), 4u);
+}
+
+TEST(SimKernel, ScribblesOverWhatWasPassedInStrictMode) {
+  SimKernel kernel(acting_as({6, 12}));
+  auto ring = Ring::create(kernel, {.sq_entries = 2});
+  ASSERT_TRUE(ring) << ring.error().message();
+  queue_nops(*ring, 7, 1);
+  const io_uring_sqe* sqe = ring->raw()->sq.sqes;
+  ASSERT_EQ(ring->submit_and_wait(1), 1);
+  const io_uring_cqe* cqe = ring->peek_cqe();
+  ASSERT_NE(cqe, nullptr);
+  EXPECT_EQ(cqe->user_data, 7u) << "not given back yet";
+  ring->cqe_seen(cqe);
+  ASSERT_GE(ring->get_events(), 0);
+  EXPECT_NE(cqe->user_data, 7u);
+  EXPECT_LT(cqe->res, -4095) << "no errno that anybody could believe";
+  EXPECT_NE(sqe->user_data, 7u);
+}
+
+// Requests that workers carry out complete in an order that the seed decides, and that seed alone.
+TEST(SimKernel, RepeatsARunFromItsSeed) {
+  const auto order = [](std::uint64_t seed) {
+    SimOptions options = acting_as({6, 12});
+    options.seed = seed;
+    SimKernel kernel(options);
+    auto ring = Ring::create(kernel, {.sq_entries = 32});
+    std::vector<std::uint64_t> seen;
+    if (!ring) return seen;
+    queue_nops(*ring, 0, 32, IOSQE_ASYNC);
+    if (ring->submit_and_wait(32) != 32) return seen;
+    ring->for_each_cqe([&](const io_uring_cqe& cqe) { seen.push_back(cqe.user_data); });
+    return seen;
+  };
+  std::set<std::vector<std::uint64_t>> orders;
+  for (const std::uint64_t seed : {0, 1, 2, 3, 4}) {
+    const std::vector<std::uint64_t> first = order(seed);
+    EXPECT_EQ(first.size(), 32u);
+    EXPECT_EQ(first, order(seed)) << "seed " << seed;
+    orders.insert(first);
+  }
+  EXPECT_GT(orders.size(), 1u) << "a seed that changes nothing decides nothing";
 }
 
 }  // namespace
