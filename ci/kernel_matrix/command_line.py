@@ -6,28 +6,47 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from conformance_report import terminal
+from conformance_report.judgement import Judgement
+from conformance_report.judgement import judge as judge_results
 from kernel_matrix.catalogue import check_series_words
-from kernel_matrix.endings import ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, INTERRUPTED, BadUsage, HarnessTrouble
+from kernel_matrix.endings import (ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, INTERRUPTED, TEST_FAILED, BadUsage,
+                                   HarnessTrouble)
 from kernel_matrix.guest_image import Orders
 from kernel_matrix.kernel_cache import write_whole
 from kernel_matrix.matrix import Matrix, Request, exit_status
-from kernel_matrix.report import as_json, as_junit, table
+from kernel_matrix.own_report import Places, conclude, record
+from kernel_matrix.own_suites import ASSAY, Simulations, check_assay, judge_own, own_orders
+from kernel_matrix.progress import Progress, running
+from kernel_matrix.report import as_json, as_junit, results_of, table
+from kernel_matrix.verdict import Verdict
 
 _DESCRIPTION = """\
 Boots real kernels under QEMU and runs a program in each: its output, exit status and JUnit XML come back, and so does
-what the kernel has to say about it. Kernels are Debian's cloud kernels, fetched by apt into a cache of their own."""
+what the kernel has to say about it. Kernels are Debian's cloud kernels, fetched by apt into a cache of their own.
+
+Without --run the program is Assay itself: its suites run in every guest and, here, on the simulations of the same
+kernels; what was skipped, failed or differs is held to ci/expected, and what the probe finds to mocks/profiles."""
 _EPILOGUE = """\
 examples:
   ci/matrix --list                          what the archive offers
   ci/matrix 5.10 newest --run ./my_test     two kernels
   ci/matrix all --junit out.xml --run ./my_test --gtest_filter='Ring*'
   ci/matrix ./arch/x86/boot/bzImage --run ./my_test
+  ci/matrix all --html table.html           Assay's own suites
+  ci/matrix --record 7.3                    records a kernel's profile and skips
 
 Everything after --run PROGRAM goes to the program, so options of the matrix stand before it. Exit status: 0 every
-kernel passed, 1 the program failed in a guest or a kernel complained, 2 bad usage, 3 the matrix could not do its work
-(which says nothing about the program), or a series is not available. docs/matrix.md says more."""
+kernel passed, 1 the program failed in a guest, a kernel complained or something was not as expected, 2 bad usage, 3 the
+matrix could not do its work (which says nothing about the program), or a series is not available. docs/matrix.md says
+more."""
+
+
+_TIMEOUT_S = 120
+_OWN_TIMEOUT_S = 300
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,8 +103,8 @@ def parser() -> argparse.ArgumentParser:
         help="a series such as 6.12, all, oldest, newest, or the path of a bzImage (with a / in it); default all")
     add("--list", action="store_true", help="list the kernels that the archive offers, and end")
     add("--jobs", type=_whole_number(1, 64), default=2, metavar="N", help="guests at a time (2)")
-    add("--timeout", type=_whole_number(1, 86400), default=120, metavar="S",
-        help="seconds that the program may run in a guest (120)")
+    add("--timeout", type=_whole_number(1, 86400), metavar="S",
+        help=f"seconds that the program may run in a guest ({_TIMEOUT_S}; {_OWN_TIMEOUT_S} for Assay's own suites)")
     add("--boot-timeout", type=_whole_number(1, 86400), default=120, metavar="S", help="seconds that a boot may take (120)")
     add("--accel", choices=("auto", "kvm", "tcg"), default="auto",
         help="KVM, plain emulation, or whichever works (auto)")
@@ -100,9 +119,16 @@ def parser() -> argparse.ArgumentParser:
         help="set a variable for the program; may be repeated")
     add("--bring-back", type=_guest_path, action="append", default=[], metavar="GUEST",
         help="bring a file that the program leaves in the guest back into --results; may be repeated")
+    add("--assay", type=Path, metavar="PATH",
+        help="the static Assay whose suites are run (build/release/cli/assay-static)")
+    add("--filter", action="append", default=[], metavar="GLOB", dest="filters",
+        help="run only these of Assay's own tests, as `assay conformance --filter` has it; may be repeated")
+    add("--record", action="store_true",
+        help="write mocks/profiles and the skips of ci/expected as Assay finds them in the guests")
     add("--results", type=Path, metavar="DIR", help="where a folder for each kernel is left (below the cache)")
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML, a suite for each kernel")
     add("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    add("--html", type=Path, metavar="FILE", help="write the table of tests by kernels as a page of HTML")
     add("--cache", type=Path, default=_cache_folder(), metavar="DIR", help="where kernels are kept (~/.cache/assay/matrix)")
     add("--cache-limit", type=_whole_number(1, 1 << 20), default=1024, metavar="MIB", help="how much the cache may hold (1024)")
     add("--mirror", type=_mirror, metavar="URL", help="the Debian mirror to use (this machine's own)")
@@ -132,16 +158,24 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Request]:
     images = tuple(Path(word) for word in words if "/" in word)
     series = [word for word in words if "/" not in word]
     check_series_words(series)
-    if program is None and not options.list:
-        raise BadUsage("nothing to do: --run PROGRAM says what to run in the guests, --list lists kernels")
-    for name in ("junit", "json"):
+    for name in ("assay", "filters", "record"):
+        if program is not None and getattr(options, name):
+            raise BadUsage(f"--{name.removesuffix('s')} is about Assay's own suites; --run runs another program")
+    if options.record and (images or options.filters):
+        raise BadUsage("--record records whole runs of the archive's kernels: it takes series, no bzImage and no --filter")
+    for name in ("junit", "json", "html"):
         path = getattr(options, name)
         if path and not path.absolute().parent.is_dir():
             raise BadUsage(f"--{name} {path}: its folder does not exist")
     orders = Orders(
         program=Path(program[0]) if program else None, arguments=tuple(program[1:]) if program else (),
-        timeout_s=options.timeout, environment=tuple(options.environment), files=tuple(options.files),
+        timeout_s=options.timeout or (_TIMEOUT_S if program else _OWN_TIMEOUT_S), environment=tuple(options.environment), files=tuple(options.files),
         bring_back=tuple(options.bring_back))
+    options.assay = (options.assay or ASSAY).absolute()
+    if program is None and not options.list:
+        check_assay(options.assay)
+        orders = own_orders(options.assay, options.filters, orders)
+    options.own = program is None
     request = Request(
         series=tuple(series), images=images, orders=orders, jobs=options.jobs, boot_limit_s=options.boot_timeout,
         acceleration=options.accel, cpus=options.cpus, memory_mib=options.memory, append=options.append,
@@ -161,18 +195,56 @@ def _list(matrix: Matrix) -> int:
     return ALL_PASSED if kernels else HARNESS_TROUBLE
 
 
-def _run(matrix: Matrix, options: argparse.Namespace) -> int:
-    verdicts, results = matrix.run()
-    print(table(verdicts))
-    print(f"what came back from the guests: {results}")
+def _write(options: argparse.Namespace, junit: Callable[[], bytes], told: Callable[[], dict | list],
+           page: Callable[[], str]) -> None:
+    """Writes what was asked for."""
     try:
         if options.junit:
-            write_whole(options.junit, as_junit(verdicts))
+            write_whole(options.junit, junit())
         if options.json:
-            write_whole(options.json, (json.dumps(as_json(verdicts), indent=1) + "\n").encode())
+            write_whole(options.json, (json.dumps(told(), indent=1) + "\n").encode())
+        if options.html:
+            write_whole(options.html, page().encode())
     except OSError as error:
         raise HarnessTrouble(f"{error.filename}: {error.strerror}") from error
+
+
+def _page(judgement: Judgement, verdicts: list[Verdict], notes: list[str]) -> str:
+    # With --run alone no page is made, and Jinja2 not needed.
+    from conformance_report.page import render  # pylint: disable=import-outside-toplevel
+    releases = ", ".join(verdict.release for verdict in verdicts if verdict.release)
+    return render(judgement, "The kernel matrix", [f"Guests: {releases}", *notes])
+
+
+def _run(matrix: Matrix, options: argparse.Namespace) -> int:
+    """A program of the user's."""
+    verdicts, results = matrix.run()
+    _write(options, lambda: as_junit(verdicts), lambda: as_json(verdicts),
+           lambda: _page(judge_results(results_of(verdicts), {}, whole=False), verdicts, []))
+    print(table(verdicts))
+    print(f"what came back from the guests: {results}")
     return exit_status(verdicts)
+
+
+def _run_own(request: Request, options: argparse.Namespace, progress: Progress) -> int:
+    """Assay's own suites, judged or recorded."""
+    places, simulations = Places(), Simulations(options.assay)
+    if not options.record:
+        simulations.check_current(places.profiles)
+    guests, results = Matrix(request, progress, judge_own).run()
+    if options.record:
+        told = record(guests, places, progress)
+    else:
+        with running(progress, "simulations"):
+            told = conclude(guests, simulations, results, options.filters, request.orders.timeout_s, places, progress)
+    verdicts = told.verdicts
+    _write(options, told.as_junit, told.as_json, lambda: _page(told.judgement, verdicts, told.notes))
+    print(terminal.text(told.judgement), end="\n\n")
+    print(table(verdicts))
+    for note in told.notes:
+        print(f"note: {note}")
+    print(f"what came back from the guests: {results}")
+    return TEST_FAILED if told.judgement.findings else exit_status(verdicts)
 
 
 def main(arguments: list[str]) -> int:
@@ -181,8 +253,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options, request = parse(arguments)
-        matrix = Matrix(request, _say)
-        return _list(matrix) if options.list else _run(matrix, options)
+        with Progress() as progress:
+            if options.list:
+                return _list(Matrix(request, progress))
+            return _run_own(request, options, progress) if options.own else _run(Matrix(request, progress), options)
     except BadUsage as error:
         _say(f"ci/matrix: {error}")
         return BAD_USAGE

@@ -29,13 +29,32 @@ class CommandLineTest(unittest.TestCase):
     def test_all_kernels_are_meant_when_none_is_named(self):
         self.assertEqual(parse(["--run", "/bin/true"])[1].series, ("all",))
 
+    def test_the_program_is_assay_where_none_is_named(self):
+        options, request = parse(["6.12", "--assay", "/bin/true", "--filter", "Ring*", "--env", "A=1", "--bring-back", "/x"])
+        self.assertTrue(options.own)
+        self.assertEqual(request.orders.program, Path("/bin/true"))
+        self.assertEqual(request.orders.arguments, (
+            "conformance", "--kernel", "linux", "--whole-machine", "--junit", "/assay/junit.xml", "--profile-json",
+            "/assay/profile.json", "--filter", "Ring*"))
+        self.assertEqual(request.orders.bring_back, ("/x", "/assay/profile.json"))
+        self.assertEqual(request.orders.timeout_s, 300)
+        self.assertEqual(parse(["--run", "/bin/true"])[1].orders.timeout_s, 120)
+        self.assertEqual(parse(["--timeout", "7", "--assay", "/bin/true"])[1].orders.timeout_s, 7)
+
     def test_files_are_named_here_and_in_the_guest(self):
         files = parse(["--file", "/etc/passwd:/own/passwd", "--file", "/etc", "--run", "x"])[1].orders.files
         self.assertEqual(files, ((Path("/etc/passwd"), "/own/passwd"), (Path("/etc"), "/etc")))
 
     def test_bad_usage_is_one_line_that_names_the_offending_part(self):
         for arguments, words in (
-                ([], "nothing to do: --run PROGRAM"),
+                (["--assay", "/no/such"], "/no/such is missing; `cmake --preset release && cmake --build --preset release "
+                                          "--target assay-static` builds it"),
+                (["--record", "--run", "/bin/true"], "--record is about Assay's own suites"),
+                (["--filter", "Ring*", "--run", "/bin/true"], "--filter is about Assay's own suites"),
+                (["--assay", "/no/such", "--run", "/bin/true"], "--assay is about Assay's own suites"),
+                (["--record", "./bzImage"], "--record records whole runs of the archive's kernels"),
+                (["--record", "--filter", "Ring*"], "--record records whole runs of the archive's kernels"),
+                (["--html", "/no/such/x.html", "--run", "/bin/true"], "--html /no/such/x.html: its folder does not exist"),
                 (["six", "--run", "/bin/true"], "'six' is neither a kernel series such as 6.12"),
                 (["--bogus", "--run", "/bin/true"], "--bogus"),
                 (["--jobs", "0", "--run", "/bin/true"], "--jobs: '0' is not a number from 1"),

@@ -96,9 +96,11 @@ def program_path(program: Path) -> str:
 def _order_bytes(orders: Orders) -> bytes:
     if orders.program is None:
         return b""
-    environment = [
+    settings = [
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb",
         f"GTEST_OUTPUT=xml:{JUNIT_PATH}", f"ASSAY_JUNIT={JUNIT_PATH}", *orders.environment]
+    # Of two settings of one variable a program would see the first, and the user's comes last.
+    environment = {setting.partition("=")[0]: setting for setting in settings}.values()
     strings = ["A" + program_path(orders.program), *("A" + argument for argument in orders.arguments),
                "W/tmp", f"S{orders.timeout_s}", *("E" + setting for setting in environment),
                *("B" + path for path in orders.bring_back), "J" + JUNIT_PATH]

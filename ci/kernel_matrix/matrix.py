@@ -14,10 +14,11 @@ from kernel_matrix.apt_sources import find_mirrors, machine_entries, sources_for
 from kernel_matrix.archive import Archive
 from kernel_matrix.catalogue import KernelPackage, choose
 from kernel_matrix.endings import ALL_PASSED, HARNESS_TROUBLE, TEST_FAILED, HarnessTrouble
-from kernel_matrix.guest import QEMU, GuestSettings, run_guest, stop_all
+from kernel_matrix.guest import QEMU, GuestRun, GuestSettings, run_guest, stop_all
 from kernel_matrix.guest_image import Orders, build_init, build_initramfs
 from kernel_matrix.kernel_cache import KernelCache, space_checked
 from kernel_matrix.kernel_image import release_of_file
+from kernel_matrix.progress import running
 from kernel_matrix.report import progress_line, write_guest_files
 from kernel_matrix.verdict import Outcome, Verdict, judge
 
@@ -73,11 +74,14 @@ def archive_for(request: Request) -> Archive:
 
 
 class Matrix:
-    """One run. `say` takes lines that tell what is going on."""
+    """One run. `say` takes lines that tell what is going on; a Progress is also told what runs. `judge` makes a verdict
+    of what became of a guest."""
 
-    def __init__(self, request: Request, say: Callable[[str], None]) -> None:
+    def __init__(self, request: Request, say: Callable[[str], None],
+                 judge: Callable[[str, str, GuestRun], Verdict] = judge) -> None:
         self._request = request
         self._say = say
+        self._judge = judge
         self._cache = KernelCache(request.cache, request.cache_limit_mib << 20, say)
 
     def list_kernels(self) -> dict[str, KernelPackage]:
@@ -140,15 +144,16 @@ class Matrix:
             self._say(f"{len(kernels)} kernels, {self._request.jobs} guests at a time, "
                       f"{'KVM' if settings.acceleration == 'kvm' else 'emulated'}")
             with concurrent.futures.ThreadPoolExecutor(self._request.jobs) as guests:
-                waiting = [guests.submit(self._boot, kernel, shared, results, settings) for kernel in kernels]
+                # Newer kernels are larger and slower: begun first, none of them runs alone at the end.
+                started = [guests.submit(self._boot, kernel, shared, results, settings) for kernel in reversed(kernels)]
                 try:
-                    for done, future in enumerate(concurrent.futures.as_completed(waiting), 1):
+                    for done, future in enumerate(concurrent.futures.as_completed(started), 1):
                         self._say(progress_line(future.result(), done, len(kernels)))
                 except BaseException:
                     stop_all()
                     guests.shutdown(wait=True, cancel_futures=True)
                     raise
-            return [future.result() for future in waiting], results
+            return [future.result() for future in reversed(started)], results
 
     def _settings(self, trial_image: Path) -> GuestSettings:
         request = self._request
@@ -159,12 +164,14 @@ class Matrix:
             acceleration=acceleration, cpus=request.cpus, memory_mib=request.memory_mib,
             boot_limit_s=request.boot_limit_s, run_limit_s=request.orders.timeout_s, append=request.append)
 
-    @staticmethod
-    def _boot(kernel: Kernel, initramfs: Path, results: Path, settings: GuestSettings) -> Verdict:
+    def _boot(self, kernel: Kernel, initramfs: Path, results: Path, settings: GuestSettings) -> Verdict:
         if not kernel.image:
             return kernel.obstacle
-        folder = results / f"linux-{kernel.series}"
-        verdict = judge(kernel.series, kernel.release, run_guest(kernel.image, initramfs, folder, settings))
+        name = f"linux-{kernel.series}"
+        folder = results / name
+        with running(self._say, name):
+            run = run_guest(kernel.image, initramfs, folder, settings)
+        verdict = self._judge(kernel.series, kernel.release, run)
         write_guest_files(folder, verdict)
         return verdict
 

@@ -1,15 +1,14 @@
 """Puts verdicts where people and machines read them: lines, a table, JSON, JUnit XML, and a folder for each kernel."""
 
 import json
-import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from conformance_report import junit_form
+from conformance_report.results import Results, add_junit
 from kernel_matrix.guest_image import JUNIT_PATH
 from kernel_matrix.verdict import Outcome, Verdict
 
-# What XML 1.0 cannot hold, not even escaped.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST_OUTPUT = 64 * 1024
 
 
@@ -65,7 +64,7 @@ def as_json(verdicts: list[Verdict]) -> list[dict]:
 
 
 def _clean(text: str) -> str:
-    text = _NOT_XML.sub("\ufffd", text)
+    text = junit_form.clean(text)
     if len(text) > _LONGEST_OUTPUT:
         text = text[:_LONGEST_OUTPUT] + f"\n[{len(text) - _LONGEST_OUTPUT} more characters]\n"
     return text
@@ -75,14 +74,10 @@ def _log_since_start(verdict: Verdict) -> str:
     return verdict.run.console[-16384:] if verdict.run else ""
 
 
-def _suite(verdict: Verdict) -> ElementTree.Element:
-    """A suite of its own for each kernel: the guest's own case, and those of the program's XML if it wrote some."""
-    name = f"linux-{verdict.series}"
-    suite = ElementTree.Element("testsuite", name=name)
-    properties = ElementTree.SubElement(suite, "properties")
-    ElementTree.SubElement(properties, "property", name="release", value=verdict.release)
+def guest_case(verdict: Verdict) -> ElementTree.Element:
+    """The run of a guest as a test case."""
     seconds = f"{verdict.run.seconds:.3f}" if verdict.run else "0"
-    case = ElementTree.SubElement(suite, "testcase", classname=name, name="guest", time=seconds)
+    case = ElementTree.Element("testcase", classname=f"linux-{verdict.series}", name="guest", time=seconds)
     message = _clean(verdict.reason or verdict.outcome.value)
     if verdict.outcome == Outcome.UNAVAILABLE:
         ElementTree.SubElement(case, "skipped", message=message)
@@ -99,28 +94,32 @@ def _suite(verdict: Verdict) -> ElementTree.Element:
         if verdict.outcome != Outcome.PASSED:
             errors += "\n--- the kernel's console\n" + _log_since_start(verdict)
         ElementTree.SubElement(case, "system-err").text = _clean(errors)
-        if verdict.counts:
-            for own in ElementTree.fromstring(told.files[JUNIT_PATH]).iter("testcase"):
-                own.set("classname", f"{name}.{own.get('classname', '')}".rstrip("."))
-                suite.append(own)
-    _count(suite)
+    return case
+
+
+def _suite(verdict: Verdict) -> ElementTree.Element:
+    """A suite of its own for each kernel: the guest's own case, and those of the program's XML if it wrote some."""
+    name = f"linux-{verdict.series}"
+    suite = ElementTree.Element("testsuite", name=name)
+    junit_form.set_properties(suite, {"kernel": name, "release": verdict.release})
+    suite.append(guest_case(verdict))
+    if verdict.counts:
+        for own in ElementTree.fromstring(verdict.run.transcript.files[JUNIT_PATH]).iter("testcase"):
+            own.set("classname", f"{name}.{own.get('classname', '')}".rstrip("."))
+            suite.append(own)
+    junit_form.count(suite)
     return suite
 
 
-def _count(suite: ElementTree.Element) -> None:
-    for attribute, tags in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(sum(case.find(tags) is not None for case in suite.iter("testcase"))))
-    suite.set("tests", str(len(list(suite.iter("testcase")))))
-
-
 def as_junit(verdicts: list[Verdict]) -> bytes:
-    root = ElementTree.Element("testsuites", name="matrix")
-    for verdict in verdicts:
-        root.append(_suite(verdict))
-    for attribute in ("tests", "failures", "errors", "skipped"):
-        root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    return junit_form.as_bytes([_suite(verdict) for verdict in verdicts], "matrix")
+
+
+def results_of(verdicts: list[Verdict]) -> Results:
+    """The runs of the guests, and the tests that the program told of in its XML, as `ci/report` reads them."""
+    results: Results = {}
+    add_junit(results, as_junit([verdict for verdict in verdicts if verdict.run]), "linux")
+    return results
 
 
 def write_guest_files(folder: Path, verdict: Verdict) -> None:

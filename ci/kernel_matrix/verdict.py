@@ -69,7 +69,7 @@ def count_junit(content: bytes) -> Counts:
     return Counts(passed, failed, skipped)
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -80,7 +80,7 @@ def _program_failure(run: GuestRun, counts: Counts | None, junit_complaint: str)
     """Why the program's run counts as failed; empty if it passed."""
     ending = run.transcript.ending
     if ending["signal"]:
-        return f"killed by {_signal_name(ending['signal'])}"
+        return f"killed by {signal_name(ending['signal'])}"
     if ending["exit"] != 0:
         return f"exit status {ending['exit']}"
     if run.transcript.missing_files:
@@ -106,7 +106,7 @@ def _incomplete(run: GuestRun, complaints: list[str]) -> tuple[Outcome, str]:
     if "terminating on signal" in run.qemu_complaint:
         return Outcome.TROUBLE, "QEMU was told to end by a signal from outside"
     if run.qemu_status < 0:
-        return Outcome.TROUBLE, f"QEMU was killed by {_signal_name(-run.qemu_status)}"
+        return Outcome.TROUBLE, f"QEMU was killed by {signal_name(-run.qemu_status)}"
     if run.qemu_status > 0:
         complaint = run.qemu_complaint.splitlines()
         return Outcome.TROUBLE, f"QEMU ended with {run.qemu_status}: {complaint[-1] if complaint else 'it said nothing'}"
