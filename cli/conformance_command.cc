@@ -38,6 +38,10 @@ void add_conformance_command(CLI::App& program, Run& run) {
   command->add_option("--trace", options->trace, "Write every call, SQE and CQE to a file; - is standard error")
       ->type_name("FILE");
   command->add_option("--junit", options->junit, "Write the results as JUnit XML")->type_name("FILE");
+  command->add_option("--profile-json", options->profile_json, "Write the first kernel's profile, as found, as JSON")
+      ->type_name("FILE");
+  command->add_flag("--whole-machine", options->whole_machine,
+                    "Run suites that change this machine too: sysctls, memory limits (for guests of the matrix)");
   command
       ->add_option("--filter", options->filter,
                    "Tests to run, as a glob (repeatable): a suite, SUITE.BEHAVIOUR or SUITE.BEHAVIOUR/KERNEL")

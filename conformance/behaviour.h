@@ -79,4 +79,8 @@ const std::vector<RegisteredTest>& registered_tests();
 /// The kernels' half of conformance: does this kernel, real or simulated, do what io_uring promises?
 void register_ring_suites(std::span<const KernelCase> kernels);
 
+/// What only a machine of one's own can show: memory that runs out, io_uring forbidden by sysctl or seccomp. Registered
+/// on the running kernel alone. They must run as root, and leave the machine as they found it unless they are killed.
+void register_machine_suites(std::span<const KernelCase> kernels);
+
 }  // namespace assay::conformance

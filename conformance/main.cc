@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kUsage =
     "Usage: assay-conformance [--kernel NAME]... [--filter GLOB]... [--plan PLAN] [--seed N] [--trace FILE]\n"
-    "                         [--junit FILE] [--list]\n"
+    "                         [--junit FILE] [--profile-json FILE] [--whole-machine] [--list]\n"
     "\n"
     "Holds kernels, real and simulated, and the backend on them to what io_uring promises.\n"
     "\n"
@@ -25,6 +25,8 @@ constexpr std::string_view kUsage =
     "  --seed N       seeds simulated kernels and plans\n"
     "  --trace FILE   writes every call, SQE and CQE\n"
     "  --junit FILE   writes the results as JUnit XML\n"
+    "  --profile-json FILE  writes the first kernel's profile, as found\n"
+    "  --whole-machine      runs suites that change this machine too: for guests of the matrix\n"
     "  --list         prints the tests' names and runs nothing\n"
     "\n"
     "GoogleTest's flags (--gtest_filter, --gtest_repeat ...) work as well.\n";
@@ -59,6 +61,10 @@ int main(int argc, char** argv) {
       options.list = true;
       continue;
     }
+    if (name == "--whole-machine") {
+      options.whole_machine = true;
+      continue;
+    }
     std::string_view value;
     if (const std::size_t equals = name.find('='); equals != std::string_view::npos) {
       value = name.substr(equals + 1);
@@ -80,6 +86,8 @@ int main(int argc, char** argv) {
       options.trace = value;
     } else if (name == "--junit") {
       options.junit = value;
+    } else if (name == "--profile-json") {
+      options.profile_json = value;
     } else {
       reject("unknown option '" + std::string(name) + "'; --help shows them all");
     }

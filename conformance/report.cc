@@ -194,19 +194,19 @@ void write_junit(const ConformanceReport& report, std::ostream& out) {
     for (const TestReport& test : report.tests) {
       if (test.suite != suite) continue;
       out << "    <testcase name=\"" << xml(test.name) << "\" classname=\"" << xml(suite) << "\" time=\""
-          << seconds(test.duration) << "\"";
+          << seconds(test.duration) << "\"><properties><property name=\"kernel\" value=\"" << xml(test.kernel)
+          << "\"/></properties>";
       switch (test.outcome) {
         case Outcome::kPassed:
-          out << "/>\n";
           break;
         case Outcome::kSkipped:
-          out << "><skipped message=\"" << xml(test.message) << "\"/></testcase>\n";
+          out << "<skipped message=\"" << xml(test.message) << "\"/>";
           break;
         case Outcome::kFailed:
-          out << "><failure message=\"" << xml(first_line(test.message)) << "\">" << xml(test.message)
-              << "</failure></testcase>\n";
+          out << "<failure message=\"" << xml(first_line(test.message)) << "\">" << xml(test.message) << "</failure>";
           break;
       }
+      out << "</testcase>\n";
     }
     out << "  </testsuite>\n";
   }

@@ -1,8 +1,6 @@
 // What io_uring_enter(2) promises of its arguments, its waits and its return value.
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,15 +10,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "assay/conformance/real_signals.h"
 #include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
-
-// The C library of 2023 has the kernel's name for this member, older ones only their own.
-#ifdef sigev_notify_thread_id
-#define ASSAY_SIGEV_THREAD_ID sigev_notify_thread_id
-#else
-#define ASSAY_SIGEV_THREAD_ID _sigev_un._tid
-#endif
 
 namespace assay::conformance {
 namespace {
@@ -75,74 +67,6 @@ Fd make_timerfd(std::chrono::nanoseconds delay) {
   EXPECT_EQ(::timerfd_settime(timer.get(), 0, &time, nullptr), 0);
   return timer;
 }
-
-volatile sig_atomic_t handled = 0;
-void count_signal(int /*signal*/) { handled = handled + 1; }
-
-/// How often the handler ran. ThreadSanitizer puts handlers off until a call of the C library that it watches, which a
-/// wait on a ring is not; this poll is one.
-int times_handled() {
-  ::poll(nullptr, 0, 0);
-  return handled;
-}
-
-/// SIGUSR1 is counted, without SA_RESTART, for the length of a scope.
-class CountedSignal {
- public:
-  CountedSignal() {
-    handled = 0;
-    struct sigaction action {};
-    action.sa_handler = count_signal;
-    ::sigaction(SIGUSR1, &action, &before_);
-    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask_before_);
-  }
-  CountedSignal(const CountedSignal&) = delete;
-  CountedSignal& operator=(const CountedSignal&) = delete;
-  ~CountedSignal() {
-    ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
-    ::sigaction(SIGUSR1, &before_, nullptr);
-  }
-
-  static void block() {
-    sigset_t set;
-    ::sigemptyset(&set);
-    ::sigaddset(&set, SIGUSR1);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  }
-  /// Everything but what this thread blocks anyway, with or without SIGUSR1.
-  sigset_t mask(bool blocked) const {
-    sigset_t set = mask_before_;
-    blocked ? ::sigaddset(&set, SIGUSR1) : ::sigdelset(&set, SIGUSR1);
-    return set;
-  }
-  /// Sends it to this very thread: it is due before the next call returns, unless blocked.
-  static void send() { ::pthread_kill(::pthread_self(), SIGUSR1); }
-
- private:
-  struct sigaction before_ {};
-  sigset_t mask_before_{};
-};
-
-/// Sends SIGUSR1 to the creating thread after a while, again and again, so that it cannot come too early to be noticed.
-class SignalTimer {
- public:
-  explicit SignalTimer(std::chrono::nanoseconds period) {
-    struct sigevent event {};
-    event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = SIGUSR1;
-    event.ASSAY_SIGEV_THREAD_ID = ::gettid();
-    EXPECT_EQ(::timer_create(CLOCK_MONOTONIC, &event, &timer_), 0);
-    itimerspec time{};
-    time.it_value.tv_nsec = time.it_interval.tv_nsec = period.count();
-    EXPECT_EQ(::timer_settime(timer_, 0, &time, nullptr), 0);
-  }
-  SignalTimer(const SignalTimer&) = delete;
-  SignalTimer& operator=(const SignalTimer&) = delete;
-  ~SignalTimer() { ::timer_delete(timer_); }
-
- private:
-  timer_t timer_{};
-};
 
 }  // namespace
 
@@ -348,7 +272,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
          const SignalTimer timer(1ms);
          io_uring_cqe* cqe = nullptr;
          EXPECT_EQ(ring.wait_cqe(&cqe), -EINTR);
-         EXPECT_GE(times_handled(), 1);
+         EXPECT_GE(CountedSignal::times_handled(), 1);
        }},
       {suite,
        "CountsSubmittedSqesEvenWhenTheWaitIsInterrupted",
@@ -362,7 +286,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
            const SignalTimer timer(1ms);
            EXPECT_EQ(ring.submit_and_wait(1), 1);
          }
-         EXPECT_GE(times_handled(), 1);
+         EXPECT_GE(CountedSignal::times_handled(), 1);
          idle.end();
          EXPECT_EQ(take(ring).user_data, 1u);
        }},
@@ -374,10 +298,10 @@ std::vector<Behaviour> ring_enter_behaviours() {
          CountedSignal signal;
          CountedSignal::block();
          CountedSignal::send();
-         ASSERT_EQ(times_handled(), 0);
+         ASSERT_EQ(CountedSignal::times_handled(), 0);
          const sigset_t open = signal.mask(false);
          EXPECT_EQ(kernel.kernel().enter(ring.fd(), 0, 1, IORING_ENTER_GETEVENTS, &open, kKernelSigsetBytes), -EINTR);
-         EXPECT_EQ(times_handled(), 1);
+         EXPECT_EQ(CountedSignal::times_handled(), 1);
        }},
       {suite,
        "KeepsASignalOutThatTheWaitsMaskBlocks",
@@ -393,7 +317,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
          // A signal that comes in before the mask is in force is no business of the wait's.
          int result = enter_with(ring, 0, 1, argument);
          EXPECT_EQ(result, -ETIME);
-         EXPECT_GE(times_handled(), 1) << "it comes in as soon as the wait is over";
+         EXPECT_GE(CountedSignal::times_handled(), 1) << "it comes in as soon as the wait is over";
        }},
       {suite,
        "ReturnsWhatIsThereAlreadyDespiteASignal",

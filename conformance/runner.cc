@@ -228,6 +228,11 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
     junit.open(options.junit);
     if (!junit) return bad_input("cannot write '" + options.junit + "'; --junit takes the path of a file to write");
   }
+  // Written before anything runs, so that it is there even if a test takes the program down.
+  if (!options.profile_json.empty() && !kernels->empty() &&
+      !(std::ofstream(options.profile_json) << profile_to_json(kernels->front().profile) << std::flush)) {
+    return bad_input("cannot write '" + options.profile_json + "'; --profile-json takes the path of a file to write");
+  }
 
   if (!options.trace.empty() && options.trace != "-" && !std::ofstream(options.trace)) {
     return bad_input("cannot write '" + options.trace + "'; --trace takes the path of a file to write, or -");
@@ -260,9 +265,15 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
 }
 
 int run_conformance(const ConformanceOptions& options, std::ostream& out) {
+  const std::vector<std::string>& kernels = options.kernels;
+  if (options.whole_machine && !kernels.empty() &&
+      std::find(kernels.begin(), kernels.end(), "linux") == kernels.end()) {
+    return bad_input("--whole-machine is about the running kernel; add --kernel linux");
+  }
   std::vector<SuiteSet> sets;
   if (options.plan.empty()) sets.push_back({"ring", register_ring_suites});
   sets.push_back({"backend", register_assay_backend_suites});
+  if (options.whole_machine) sets.push_back({"machine", register_machine_suites});
   return run_suites(options, sets, out);
 }
 

@@ -27,6 +27,11 @@ struct ConformanceOptions {
   std::string trace;
   /// Where the results are written as JUnit XML.
   std::string junit;
+  /// Where the profile of the first kernel is written as JSON: for "linux", what the probe found.
+  std::string profile_json;
+  /// Run the machine's suites too, on the running kernel. They limit memory, set sysctls and forbid io_uring, so they are
+  /// for a machine that nobody else needs: a guest of the matrix.
+  bool whole_machine = false;
   /// Print the tests' names and run nothing.
   bool list = false;
   /// Colour the output.

@@ -1,11 +1,14 @@
 #include "assay/mocks/profile.h"
 
+#include <cassert>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "assay/backend/linux_kernel.h"
 #include "assay/mocks/nearest_name.h"
 #include "assay/mocks/probe.h"
+#include "assay/mocks/recorded_profiles.h"
 
 namespace assay {
 namespace {
@@ -42,6 +45,20 @@ std::bitset<256> opcodes_of(UapiClass which, KernelVersion version) {
   return opcodes;
 }
 
+/// Those in mocks/profiles/, recorded by `ci/matrix --record` on the kernels of their names.
+const std::vector<Profile>& recorded() {
+  static const std::vector<Profile> profiles = [] {
+    std::vector<Profile> parsed;
+    for (const std::string_view json : internal::recorded_profiles()) {
+      Result<Profile> profile = profile_from_json(json);
+      assert(profile && "a recording in mocks/profiles/ is no profile");
+      if (profile) parsed.push_back(std::move(*profile));
+    }
+    return parsed;
+  }();
+  return profiles;
+}
+
 Result<Profile> read_profile(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
@@ -70,6 +87,7 @@ Profile documented_profile(std::string name, KernelVersion version) {
 std::vector<std::string> profile_names() {
   std::vector<std::string> names;
   for (const Documented& documented : kDocumented) names.emplace_back(documented.name);
+  for (const Profile& profile : recorded()) names.push_back(profile.name);
   names.emplace_back(kRunning);
   return names;
 }
@@ -77,6 +95,9 @@ std::vector<std::string> profile_names() {
 Result<Profile> find_profile(std::string_view name) {
   for (const Documented& documented : kDocumented) {
     if (documented.name == name) return documented_profile(std::string(name), documented.version);
+  }
+  for (const Profile& profile : recorded()) {
+    if (profile.name == name) return profile;
   }
   if (name == kRunning) {
     static const Result<Profile> running = probe(LinuxKernel::instance(), std::string(kRunning));

@@ -19,6 +19,10 @@
 // Small random programs run on the simulator, acting as the running kernel, and on that kernel itself. Step by step
 // both must give the same completions: what the simulator gave is what is waited for on Linux, so nothing depends on
 // timing.
+//
+// Where a kernel is free, it may go another way on a busy machine: between two pieces of task work it reschedules, and
+// then flushes completions, which starts their linked requests earlier than otherwise. So a program that ends
+// differently is run again, and only what the kernel does not do in any of many runs is held against the simulator.
 
 namespace assay {
 namespace {
@@ -265,40 +269,60 @@ class Execution {
   __kernel_timespec hour_{.tv_sec = 3600, .tv_nsec = 0};
 };
 
+constexpr int kAttempts = 30;
+constexpr int kRounds = 3;  // of reaping in each step: what one round's completions set off comes in the next
+
+/// What a program did on one kernel.
+struct History {
+  std::vector<int> submitted;           // by each step
+  std::vector<std::size_t> counts;      // of completions, in each round
+  std::vector<std::vector<Seen>> seen;  // by each step that reaps
+};
+
+/// Runs the program; with `expected`, waits in each round for as many completions as it had there.
+History run(Kernel& kernel, const Program& program, const History* expected = nullptr) {
+  Execution execution(kernel, program);
+  History history;
+  for (const Step& step : program.steps) {
+    history.submitted.push_back(execution.submit(step));
+    execution.signal(step);
+    if (!step.reaps) continue;
+    std::vector<Seen>& seen = history.seen.emplace_back();
+    for (int round = 0; round < kRounds; ++round) {
+      const std::vector<Seen> some = execution.take(expected ? expected->counts[history.counts.size()] : 0);
+      history.counts.push_back(some.size());
+      seen.insert(seen.end(), some.begin(), some.end());
+    }
+    if (!program.ordered) std::sort(seen.begin(), seen.end());
+  }
+  return history;
+}
+
+std::string describe(const History& history) {
+  std::string text = "took";
+  for (const int count : history.submitted) text += " " + std::to_string(count);
+  for (const std::vector<Seen>& seen : history.seen) text += " |" + describe(seen);
+  return text;
+}
+
 TEST(SimDifferential, GivesTheCompletionsOfTheRunningKernel) {
   const auto profile = find_profile("linux-running");
   if (!profile) GTEST_SKIP() << "no io_uring here: " << profile.error().message();
   int bad = 0;
-  for (unsigned seed = 1; seed <= 3000; ++seed) {
+  for (unsigned seed = 1; seed <= 3000 && bad <= 6; ++seed) {
     const Program program = Generator(seed).program();
     SimKernel sim({.profile = *profile, .strict = true});
-    Execution simulated(sim, program);
-    Execution real(LinuxKernel::instance(), program);
-    for (std::size_t index = 0; index < program.steps.size(); ++index) {
-      const Step& step = program.steps[index];
-      const int submitted_sim = simulated.submit(step), submitted_real = real.submit(step);
-      EXPECT_EQ(submitted_sim, submitted_real) << seed;
-      simulated.signal(step);
-      real.signal(step);
-      if (!step.reaps) continue;
-      std::vector<Seen> expected, seen;
-      for (int round = 0; round < 3; ++round) {
-        const auto some = simulated.take(0);
-        const auto some_real = real.take(some.size());
-        expected.insert(expected.end(), some.begin(), some.end());
-        seen.insert(seen.end(), some_real.begin(), some_real.end());
-      }
-      if (!program.ordered) {
-        std::sort(expected.begin(), expected.end());
-        std::sort(seen.begin(), seen.end());
-      }
-      if (expected != seen) {
-        ADD_FAILURE() << "seed " << seed << " step " << index << "\n"
-                      << describe(program) << "sim  " << describe(expected) << "\nreal " << describe(seen);
-        if (++bad > 6) return;
-        break;
-      }
+    const History expected = run(sim, program);
+    History real;
+    bool same = false;
+    for (int attempt = 0; attempt < kAttempts && !same; ++attempt) {
+      real = run(LinuxKernel::instance(), program, &expected);
+      same = real.seen == expected.seen && real.submitted == expected.submitted;
     }
+    if (same) continue;
+    ++bad;
+    ADD_FAILURE() << "seed " << seed << ", " << kAttempts << " times\n"
+                  << describe(program) << "sim  " << describe(expected) << "\nreal " << describe(real);
   }
 }
 
