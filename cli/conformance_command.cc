@@ -43,6 +43,10 @@ void add_conformance_command(CLI::App& program, Run& run) {
   command->add_flag("--whole-machine", options->whole_machine,
                     "Run suites that change this machine too: sysctls, memory limits (for guests of the matrix)");
   command
+      ->add_option("--moment-ms", options->moment_ms, "Real time that behaviours let pass; more on a slow machine (2)")
+      ->check(CLI::Range(1, 10000))
+      ->type_name("MS");
+  command
       ->add_option("--filter", options->filter,
                    "Tests to run, as a glob (repeatable): a suite, SUITE.BEHAVIOUR or SUITE.BEHAVIOUR/KERNEL")
       ->type_name("GLOB")

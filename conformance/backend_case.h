@@ -57,6 +57,9 @@ struct BackendBehaviour {
   /// The plan that the behaviour is about, instead of the case's; each of its rules must fire. Such a behaviour is run
   /// in cases without a plan only, and only on kernels that can carry its own truthfully.
   std::string own_plan = {};
+  /// A plan that the body injects a part of by itself. Where this kernel cannot truthfully carry it out, the behaviour
+  /// is skipped, and the refusal is the reason.
+  std::string injects = {};
   /// Where it is written down.
   const char* file = __builtin_FILE();
   int line = __builtin_LINE();

@@ -231,13 +231,14 @@ void may_end_while_the_kernel_is_busy(BackendScenario& s) {
 
 void internal::add_backend_faults(BackendBehaviours& behaviours) {
   const auto add = [&](const char* name, CapabilitySet capabilities, void (*body)(BackendScenario&),
-                       std::string own_plan = kFaultLayer, Needs needs = {}) {
+                       std::string own_plan = kFaultLayer, Needs needs = {}, std::string injects = {}) {
     behaviours.push_back({.suite = "BackendFaults",
                           .name = name,
                           .capabilities = capabilities,
                           .body = body,
                           .needs = std::move(needs),
-                          .own_plan = std::move(own_plan)});
+                          .own_plan = std::move(own_plan),
+                          .injects = std::move(injects)});
   };
   const CapabilitySet created{C::kCreationErrors};
   add("CreationSaysThatMemoryRanOut", created, creation_says_that_memory_ran_out, "setup/enomem");
@@ -247,9 +248,12 @@ void internal::add_backend_faults(BackendBehaviours& behaviours) {
   add("CreationSaysThatMappingFailed", created, creation_says_that_mapping_failed, "map/enomem");
   add("CreationLeavesNothingBehindWhereverItFails", created, creation_leaves_nothing_behind_wherever_it_fails);
 
-  add("AnErrnoIsTheResultOfItsOperation", {C::kReadWrite}, an_errno_is_the_result_of_its_operation);
-  add("AnErrnoEndsAWriteAndAnFsync", {C::kReadWrite}, an_errno_ends_a_write_and_an_fsync);
-  add("AnEventOutlivesAnErrno", {C::kPersistentFdEvents}, an_event_outlives_an_errno);
+  const std::string errno_result = "cqe/errno:errno=EIO";
+  add("AnErrnoIsTheResultOfItsOperation", {C::kReadWrite}, an_errno_is_the_result_of_its_operation, kFaultLayer, {},
+      errno_result);
+  add("AnErrnoEndsAWriteAndAnFsync", {C::kReadWrite}, an_errno_ends_a_write_and_an_fsync, kFaultLayer, {},
+      errno_result);
+  add("AnEventOutlivesAnErrno", {C::kPersistentFdEvents}, an_event_outlives_an_errno, kFaultLayer, {}, errno_result);
 
   const CapabilitySet lost{C::kLostCompletions, C::kUserOperations};
   const Needs ebadr{.switches_on = {&Semantics::ebadr_after_drop}};

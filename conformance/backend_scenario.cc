@@ -125,8 +125,10 @@ FaultKernel& BackendScenario::faults() const {
 }
 
 FaultScope BackendScenario::inject(const std::string& plan) {
-  injected_.push_back(faults().report().rules.size());
-  return must(faults().apply(plan));
+  const std::size_t first = faults().report().rules.size();
+  FaultScope scope = must(faults().apply(plan));
+  injected_.push_back(first);
+  return scope;
 }
 
 std::chrono::nanoseconds BackendScenario::now() const {
@@ -136,7 +138,7 @@ std::chrono::nanoseconds BackendScenario::now() const {
 }
 
 std::chrono::nanoseconds BackendScenario::moment() const {
-  return virtual_clock_ ? std::chrono::nanoseconds(std::chrono::seconds(10)) : std::chrono::milliseconds(2);
+  return virtual_clock_ ? std::chrono::nanoseconds(std::chrono::seconds(10)) : moment_;
 }
 
 }  // namespace assay::conformance

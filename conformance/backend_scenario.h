@@ -59,13 +59,14 @@ inline constexpr const char* kFaultLayer = "enter/errno:errno=EIO:nth=1000000000
 class BackendScenario {
  public:
   BackendScenario(Kernel& kernel, const Profile& profile, bool simulated, bool virtual_clock, FaultKernel* faults,
-                  const BackendSubject& subject)
+                  const BackendSubject& subject, std::chrono::nanoseconds moment)
       : kernel_(&kernel),
         profile_(&profile),
         simulated_(simulated),
         virtual_clock_(virtual_clock),
         faults_(faults),
-        subject_(&subject) {}
+        subject_(&subject),
+        moment_(moment) {}
   BackendScenario(const BackendScenario&) = delete;
   BackendScenario& operator=(const BackendScenario&) = delete;
   ~BackendScenario();
@@ -124,6 +125,7 @@ class BackendScenario {
   bool virtual_clock_;
   FaultKernel* faults_;
   const BackendSubject* subject_;
+  std::chrono::nanoseconds moment_;
   // Where in the report the first rule of each injected plan stands.
   std::vector<std::size_t> injected_;
   // Both outlive the backend, whose destructor still calls back.

@@ -73,7 +73,8 @@ void run_body(const BackendBehaviour& behaviour, const BackendSubject& backend, 
   FaultKernel* faults = subject.stack() != nullptr ? subject.stack()->faults() : nullptr;
   const bool virtual_clock = subject.simulated() && !behaviour.needs.real_clock;
   try {
-    BackendScenario scenario(subject.kernel(), subject.profile(), subject.simulated(), virtual_clock, faults, backend);
+    BackendScenario scenario(subject.kernel(), subject.profile(), subject.simulated(), virtual_clock, faults, backend,
+                             subject.kernel_case().options.moment);
     behaviour.body(scenario);
   } catch (const std::exception& exception) {
     ADD_FAILURE() << exception.what();
@@ -98,6 +99,14 @@ void register_one(const BackendBehaviour& behaviour, const BackendCase& backend_
     for (const FaultRule& rule : plan.rules) needed = needed | capabilities_for(rule.point);
   }
   const CapabilitySet lacking = needed - backend_case.backend.claims;
+  std::string skip_reason;
+  if (!lacking.empty() && !options.ignore_claims) {
+    skip_reason = "not claimed: " + lacking.to_string();
+  } else if (!behaviour.injects.empty()) {
+    if (const Result<KernelCase> bent = with_plan(kernel, behaviour.injects); !bent) {
+      skip_reason = bent.error().message();
+    }
+  }
   std::string case_name = backend_case.backend.name + " " + kernel.name;
   if (behaviour.own_plan.empty() && !plan.empty()) case_name += " " + kernel.options.plan;
   register_test({.suite = behaviour.suite,
@@ -107,7 +116,7 @@ void register_one(const BackendBehaviour& behaviour, const BackendCase& backend_
                              KernelUnderTest& subject) { run_body(behaviour, backend, subject); },
                  .file = behaviour.file,
                  .line = behaviour.line,
-                 .skip_reason = lacking.empty() || options.ignore_claims ? "" : "not claimed: " + lacking.to_string()},
+                 .skip_reason = std::move(skip_reason)},
                 kernel, case_name);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cctype>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "assay/conformance/resources.h"
@@ -15,6 +16,16 @@ namespace {
 std::vector<RegisteredTest>& mutable_registered_tests() {
   static std::vector<RegisteredTest> tests;
   return tests;
+}
+
+/// The words of `text` but for one: "assay linux enter/take:k=1" without "linux" is "assay enter/take:k=1".
+std::string without(const std::string& text, const std::string& word) {
+  std::istringstream words(text);
+  std::string rest;
+  for (std::string each; words >> each;) {
+    if (each != word) rest += (rest.empty() ? "" : " ") + each;
+  }
+  return rest;
 }
 
 /// Opens the kernel around a body, decides and checks the skip, and counts what is left over.
@@ -80,7 +91,7 @@ std::string test_name_part(std::string_view case_name) {
 void register_test(const Behaviour& behaviour, const KernelCase& kernel_case, std::string_view case_name) {
   const std::string parameter(case_name.empty() ? std::string_view(kernel_case.name) : case_name);
   const std::string name = behaviour.name + "/" + test_name_part(parameter);
-  mutable_registered_tests().push_back({behaviour.suite, name, kernel_case.name});
+  mutable_registered_tests().push_back({behaviour.suite, name, kernel_case.name, without(parameter, kernel_case.name)});
   testing::RegisterTest(
       behaviour.suite.c_str(), name.c_str(), nullptr, parameter.c_str(), behaviour.file, behaviour.line,
       [behaviour, kernel_case]() -> ConformanceTest* { return new ConformanceTest(behaviour, kernel_case); });

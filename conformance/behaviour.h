@@ -56,6 +56,9 @@ struct RegisteredTest {
   std::string name;
   /// The column of the table in which it is counted.
   std::string kernel;
+  /// What tells it apart from other tests of the same behaviour on the same kernel: "assay enter/ebusy:every=3", or
+  /// nothing. The same on every kernel.
+  std::string variant;
 };
 
 /// How a case is spelled in a test's name. GoogleTest's filters give ':' and '-' a meaning of their own, so each

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,6 +34,8 @@ struct KernelCaseOptions {
   /// The file to which every call, SQE and CQE of all tests is written, a heading before each test; "-" is standard
   /// error, empty is none.
   std::string trace;
+  /// The time that bodies let pass where it is real: long enough that this machine gets a few calls done in it.
+  std::chrono::milliseconds moment{2};
 };
 
 /// One column of the table that suites are run over: a kernel, what it says of itself, and how a fresh one is opened.

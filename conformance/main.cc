@@ -15,19 +15,21 @@ namespace {
 
 constexpr std::string_view kUsage =
     "Usage: assay-conformance [--kernel NAME]... [--filter GLOB]... [--plan PLAN] [--seed N] [--trace FILE]\n"
-    "                         [--junit FILE] [--profile-json FILE] [--whole-machine] [--list]\n"
+    "                         [--junit FILE] [--profile-json FILE] [--whole-machine]\n"
+    "                         [--moment-ms MS] [--list]\n"
     "\n"
     "Holds kernels, real and simulated, and the backend on them to what io_uring promises.\n"
     "\n"
-    "  --kernel NAME  linux, or sim:PROFILE; every kernel there is by default\n"
-    "  --filter GLOB  a suite (RingOverflow), a behaviour (RingOverflow.Keeps*) or a test (RingNop.*/linux)\n"
-    "  --plan PLAN    faults that the backend's suites are run under\n"
-    "  --seed N       seeds simulated kernels and plans\n"
-    "  --trace FILE   writes every call, SQE and CQE\n"
-    "  --junit FILE   writes the results as JUnit XML\n"
+    "  --kernel NAME        linux, or sim:PROFILE; every kernel there is by default\n"
+    "  --filter GLOB        a suite (RingOverflow), a behaviour (RingOverflow.Keeps*) or a test (RingNop.*/linux)\n"
+    "  --plan PLAN          faults that the backend's suites are run under\n"
+    "  --seed N             seeds simulated kernels and plans\n"
+    "  --trace FILE         writes every call, SQE and CQE\n"
+    "  --junit FILE         writes the results as JUnit XML\n"
     "  --profile-json FILE  writes the first kernel's profile, as found\n"
     "  --whole-machine      runs suites that change this machine too: for guests of the matrix\n"
-    "  --list         prints the tests' names and runs nothing\n"
+    "  --moment-ms MS       the real time that behaviours let pass (2); more on a slow machine\n"
+    "  --list               prints the tests' names and runs nothing\n"
     "\n"
     "GoogleTest's flags (--gtest_filter, --gtest_repeat ...) work as well.\n";
 
@@ -36,11 +38,11 @@ constexpr std::string_view kUsage =
   std::exit(2);
 }
 
-std::uint64_t number(std::string_view text) {
+std::uint64_t number(std::string_view option, std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) {
-    reject("--seed takes a number, not '" + std::string(text) + "'");
+    reject(std::string(option) + " takes a number, not '" + std::string(text) + "'");
   }
   return value;
 }
@@ -81,7 +83,9 @@ int main(int argc, char** argv) {
     } else if (name == "--plan") {
       options.plan = value;
     } else if (name == "--seed") {
-      options.seed = number(value);
+      options.seed = number(name, value);
+    } else if (name == "--moment-ms") {
+      options.moment_ms = static_cast<unsigned>(number(name, value));
     } else if (name == "--trace") {
       options.trace = value;
     } else if (name == "--junit") {

@@ -195,7 +195,7 @@ void write_junit(const ConformanceReport& report, std::ostream& out) {
       if (test.suite != suite) continue;
       out << "    <testcase name=\"" << xml(test.name) << "\" classname=\"" << xml(suite) << "\" time=\""
           << seconds(test.duration) << "\"><properties><property name=\"kernel\" value=\"" << xml(test.kernel)
-          << "\"/></properties>";
+          << "\"/><property name=\"variant\" value=\"" << xml(test.variant) << "\"/></properties>";
       switch (test.outcome) {
         case Outcome::kPassed:
           break;

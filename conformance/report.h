@@ -14,6 +14,7 @@ struct TestReport {
   std::string suite;
   std::string name;
   std::string kernel;
+  std::string variant;
   Outcome outcome = Outcome::kPassed;
   /// Why it was skipped, or what failed.
   std::string message;

@@ -78,7 +78,7 @@ class ProgressListener final : public testing::EmptyTestEventListener {
  public:
   ProgressListener(ConformanceReport& report, bool color, std::ostream& out)
       : report_(report), color_(color), out_(out) {
-    for (const RegisteredTest& test : registered_tests()) kernels_[{test.suite, test.name}] = test.kernel;
+    for (const RegisteredTest& test : registered_tests()) registered_[{test.suite, test.name}] = &test;
   }
 
   void OnTestSuiteStart(const testing::TestSuite& suite) override { out_ << suite.name() << ' ' << std::flush; }
@@ -86,9 +86,11 @@ class ProgressListener final : public testing::EmptyTestEventListener {
   void OnTestStart(const testing::TestInfo& /*test*/) override { started_ = std::chrono::steady_clock::now(); }
 
   void OnTestEnd(const testing::TestInfo& test) override {
+    const RegisteredTest& registered = *registered_.at({test.test_suite_name(), test.name()});
     TestReport entry{.suite = test.test_suite_name(),
                      .name = test.name(),
-                     .kernel = kernels_[{test.test_suite_name(), test.name()}],
+                     .kernel = registered.kernel,
+                     .variant = registered.variant,
                      .outcome = Outcome::kPassed,
                      .message = {},
                      .duration = std::chrono::steady_clock::now() - started_};
@@ -154,7 +156,7 @@ class ProgressListener final : public testing::EmptyTestEventListener {
   ConformanceReport& report_;
   bool color_;
   std::ostream& out_;
-  std::map<std::pair<std::string, std::string>, std::string> kernels_;
+  std::map<std::pair<std::string, std::string>, const RegisteredTest*> registered_;
   std::chrono::steady_clock::time_point started_;
 };
 
@@ -167,7 +169,10 @@ int bad_input(const std::string& line) {
 /// Nothing is returned for bad input, which was reported.
 std::optional<std::vector<KernelCase>> find_kernels(const ConformanceOptions& options, ConformanceReport& report) {
   const bool required = !options.kernels.empty();
-  const KernelCaseOptions case_options{.plan = options.plan, .seed = options.seed, .trace = options.trace};
+  const KernelCaseOptions case_options{.plan = options.plan,
+                                       .seed = options.seed,
+                                       .trace = options.trace,
+                                       .moment = std::chrono::milliseconds(options.moment_ms)};
   std::vector<KernelCase> kernels;
   for (const std::string& name : required ? options.kernels : default_kernel_names()) {
     Result<KernelCase> kernel = find_kernel_case(name, case_options);
@@ -223,6 +228,8 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
     }
     return kPassed;
   }
+  // This XML is ours to write, and GoogleTest in a guest of the matrix is told to write it too.
+  if (!options.junit.empty()) testing::GTEST_FLAG(output) = "";
   std::ofstream junit;
   if (!options.junit.empty()) {
     junit.open(options.junit);

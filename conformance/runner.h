@@ -29,9 +29,12 @@ struct ConformanceOptions {
   std::string junit;
   /// Where the profile of the first kernel is written as JSON: for "linux", what the probe found.
   std::string profile_json;
-  /// Run the machine's suites too, on the running kernel. They limit memory, set sysctls and forbid io_uring, so they are
-  /// for a machine that nobody else needs: a guest of the matrix.
+  /// Run the machine's suites too, on the running kernel. They limit memory, set sysctls and forbid io_uring, so they
+  /// are for a machine that nobody else needs: a guest of the matrix.
   bool whole_machine = false;
+  /// The time that the backend's behaviours let pass where it is real. A slow machine, such as one that is emulated,
+  /// gets too little done in the usual 2 ms.
+  unsigned moment_ms = 2;
   /// Print the tests' names and run nothing.
   bool list = false;
   /// Colour the output.
