@@ -39,12 +39,16 @@ def name_part(kernel: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]", "_", kernel)
 
 
-def test_id(suite: str, name: str, kernel: str) -> str:
-    """The name that a test has on all kernels: SUITE.BEHAVIOUR, and after a slash what is left of the case, a plan say.
+def test_id(suite: str, name: str, kernel: str, variant: str | None = None) -> str:
+    """The name that a test has on all kernels: SUITE.BEHAVIOUR, and after a slash its variant, a plan say.
 
-    "AFailureCutsTheRest/assay_linux_enter_eintr_masked" on linux is BackendChains.AFailureCutsTheRest/enter_eintr_masked.
+    XML that Assay wrote tells the variant, words such as "assay enter/eintr:every=2". In other XML it is what is left of
+    the name without the kernel: "Cuts/my_loop_linux_eintr" on linux is Cuts/my_loop_eintr.
     """
     behaviour, slash, case = name.partition("/")
+    if variant is not None:
+        words = ",".join(word for word in variant.split() if word != _OWN_SUBJECT)
+        return f"{suite}.{behaviour}/{words}" if words else f"{suite}.{behaviour}"
     found = re.search(rf"(?:^|(?<=_)){re.escape(name_part(kernel))}(?=_|$)", case) if slash and kernel else None
     if not found:
         return f"{suite}.{name}"
@@ -100,7 +104,8 @@ def add_junit(results: Results, content: bytes, column: str) -> int:
             kernel_column = kernel if kernel not in ("", "linux") else column
             if classname == kernel_column:
                 classname = "Guest"
-            test = test_id(classname.removeprefix(f"{kernel_column}."), case.get("name", ""), kernel or column)
+            test = test_id(classname.removeprefix(f"{kernel_column}."), case.get("name", ""), kernel or column,
+                           properties.get("variant"))
             tests = results.setdefault(kernel_column, {})
             result = _result(case, properties)
             if test not in tests or _WORST_FIRST.index(result.verdict) < _WORST_FIRST.index(tests[test].verdict):

@@ -31,6 +31,17 @@ class ResultsTest(unittest.TestCase):
             with self.subTest(name=name):
                 self.assertEqual(test_id("S", name, kernel), test)
 
+    def test_a_variant_that_is_told_is_part_of_the_name(self):
+        for variant, test in (("", "S.Cuts"), ("assay", "S.Cuts"), ("assay enter/eintr:every=2", "S.Cuts/enter/eintr:every=2"),
+                              ("loop a b", "S.Cuts/loop,a,b")):
+            self.assertEqual(test_id("S", "Cuts/whatever", "linux", variant), test)
+        xml = (b'<testsuites><testsuite name="S"><testcase name="Cuts/assay_linux_x" classname="S"><properties><property '
+               b'name="kernel" value="linux"/><property name="variant" value="assay enter/x:k=1"/></properties></testcase>'
+               b'</testsuite></testsuites>')
+        results: Results = {}
+        add_junit(results, xml, "linux-6.1")
+        self.assertEqual(list(results["linux-6.1"]), ["S.Cuts/enter/x:k=1"])
+
     def test_spells_kernels_as_the_tests_do(self):
         self.assertEqual(name_part("sim:linux-6.12.0-FEAT_EXT_ARG,seed=7"), "sim_linux_6.12.0_FEAT_EXT_ARG_seed_7")
 

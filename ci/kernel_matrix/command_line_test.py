@@ -35,7 +35,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(request.orders.program, Path("/bin/true"))
         self.assertEqual(request.orders.arguments, (
             "conformance", "--kernel", "linux", "--whole-machine", "--junit", "/assay/junit.xml", "--profile-json",
-            "/assay/profile.json", "--filter", "Ring*"))
+            "/assay/profile.json", "--moment-ms", "20", "--filter", "Ring*"))
         self.assertEqual(request.orders.bring_back, ("/x", "/assay/profile.json"))
         self.assertEqual(request.orders.timeout_s, 300)
         self.assertEqual(parse(["--run", "/bin/true"])[1].orders.timeout_s, 120)
