@@ -228,8 +228,6 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
     }
     return kPassed;
   }
-  // This XML is ours to write, and GoogleTest in a guest of the matrix is told to write it too.
-  if (!options.junit.empty()) testing::GTEST_FLAG(output) = "";
   std::ofstream junit;
   if (!options.junit.empty()) {
     junit.open(options.junit);
@@ -254,6 +252,8 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
   }
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
+  // This XML is ours to write, and GoogleTest in a guest of the matrix is told to write it too.
+  if (junit.is_open()) delete listeners.Release(listeners.default_xml_generator());
   auto* progress = new ProgressListener(report, options.color, out);
   listeners.Append(progress);
   const int status = RUN_ALL_TESTS();
