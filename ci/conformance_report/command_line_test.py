@@ -24,7 +24,7 @@ class CommandLineTest(unittest.TestCase):
     def test_writes_all_forms_and_passes_what_is_as_expected(self):
         told = self.report("--html", "t.html", "--json", "t.json", "--merged", "t.xml", "linux-6.1=guest.xml")
         self.assertEqual((told.returncode, told.stderr), (0, ""))
-        self.assertIn("1 real kernels, 0 simulated, 1 tests: 0 disagreements, 0 findings", told.stdout)
+        self.assertIn("1 real kernel, 0 simulated, 1 test: 0 disagreements, 0 findings", told.stdout)
         self.assertEqual(json.loads((self.folder / "t.json").read_text())["kernels"], ["linux-6.1"])
         self.assertIn("linux-6.1", (self.folder / "t.html").read_text())
         self.assertEqual(self.report("t.xml").stdout, told.stdout)

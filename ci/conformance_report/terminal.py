@@ -75,12 +75,17 @@ def findings_text(judgement: Judgement) -> str:
     return "\n".join(lines)
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def conclusion(judgement: Judgement) -> str:
     """One line."""
     real = [kernel for kernel in judgement.kernels if not kernel.startswith("sim:")]
     differ = sum(cell.differs for (kernel, _), cell in judgement.cells.items() if kernel.startswith("sim:"))
-    return (f"{len(real)} real kernels, {len(judgement.kernels) - len(real)} simulated, {len(judgement.tests)} tests: "
-            f"{differ} disagreements, {len(judgement.findings)} findings")
+    return (f"{_count(len(real), 'real kernel')}, {len(judgement.kernels) - len(real)} simulated, "
+            f"{_count(len(judgement.tests), 'test')}: {_count(differ, 'disagreement')}, "
+            f"{_count(len(judgement.findings), 'finding')}")
 
 
 def text(judgement: Judgement) -> str:
