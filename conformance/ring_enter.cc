@@ -123,7 +123,9 @@ std::vector<Behaviour> ring_enter_behaviours() {
        {.opcodes = {IORING_OP_TIMEOUT}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec time{.tv_sec = 0, .tv_nsec = 1'000'000};
+         // Far enough off that the wait has begun: one that fires before the wait ends no wait.
+         const std::chrono::nanoseconds delay = 10 * kernel.kernel_case().options.moment;
+         __kernel_timespec time{.tv_sec = delay / 1s, .tv_nsec = (delay % 1s).count()};
          // Before 5.5 a timeout without a count ended with the next completion.
          io_uring_prep_timeout(&next_sqe(ring), &time, 100, 0);
          EXPECT_EQ(ring.submit_and_wait(2), 1);
