@@ -69,6 +69,45 @@ inline constexpr std::uint32_t kTimeoutImmediateArg = 1u << 7;
 inline constexpr std::uint32_t kAsyncCancelUserdata = 1u << 4;
 inline constexpr std::uint32_t kAsyncCancelOp = 1u << 5;
 inline constexpr std::uint32_t kNopInjectResult = 1u << 0;
+inline constexpr std::uint32_t kRecvsendBundle = 1u << 4;       // io_uring_sqe::ioprio of SEND and RECV
+inline constexpr std::uint32_t kSendZcReportUsage = 1u << 3;    // of SEND_ZC and SENDMSG_ZC
+inline constexpr std::uint32_t kNotifUsageZcCopied = 1u << 31;  // io_uring_cqe::res of their notification
+inline constexpr std::uint32_t kSendVectorized = 1u << 5;       // of SEND and SEND_ZC
+inline constexpr std::uint32_t kAcceptDontwait = 1u << 1;       // of ACCEPT
+inline constexpr std::uint32_t kAcceptPollFirst = 1u << 2;
+
+// Provided-buffer rings: io_uring_buf_reg::flags (2.3's header calls that member `pad`), and where they are mapped.
+inline constexpr std::uint16_t kPbufRingMmap = 1u << 0;
+inline constexpr std::uint16_t kPbufRingInc = 1u << 1;
+inline constexpr std::uint64_t kOffPbufRing = 0x80000000;
+inline constexpr unsigned kOffPbufShift = 16;
+
+/// The argument of IORING_REGISTER_PBUF_STATUS (struct io_uring_buf_status).
+struct BufferStatus {
+  std::uint32_t buf_group;
+  std::uint32_t head;
+  std::uint32_t resv[8];
+};
+
+// What URING_CMD does to a socket (io_uring_sqe::cmd_op).
+inline constexpr std::uint32_t kSocketOpSiocinq = 0;
+inline constexpr std::uint32_t kSocketOpSiocoutq = 1;
+inline constexpr std::uint32_t kSocketOpGetsockopt = 2;
+inline constexpr std::uint32_t kSocketOpSetsockopt = 3;
+
+inline constexpr std::uint32_t kFixedFdNoCloexec = 1u << 0;     // io_uring_sqe::install_fd_flags
+
+/// The argument of IORING_REGISTER_CLONE_BUFFERS (struct io_uring_clone_buffers), and its flags.
+struct CloneBuffers {
+  std::uint32_t src_fd;
+  std::uint32_t flags;
+  std::uint32_t src_off;  // 6.13, with the next two
+  std::uint32_t dst_off;
+  std::uint32_t nr;
+  std::uint32_t pad[3];
+};
+inline constexpr std::uint32_t kCloneSrcRegistered = 1u << 0;
+inline constexpr std::uint32_t kCloneDstReplace = 1u << 1;  // 6.13
 
 // io_uring_cqe::flags.
 inline constexpr std::uint32_t kCqeFBufMore = 1u << 4;

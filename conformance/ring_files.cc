@@ -1,13 +1,13 @@
 // FSYNC, OPENAT and CLOSE.
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <string>
 
+#include "assay/conformance/folder.h"
 #include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
 
@@ -15,29 +15,6 @@ namespace assay::conformance {
 namespace {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
-
-/// A folder that is gone, with the file "file" in it if there is one, at the end of the scope.
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/assay-conformance-XXXXXX";
-    EXPECT_NE(::mkdtemp(name), nullptr);
-    path_ = name;
-    fd_ = Fd(::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    ::unlink((path_ + "/file").c_str());
-    ::rmdir(path_.c_str());
-  }
-
-  int fd() const { return fd_.get(); }
-
- private:
-  std::string path_;
-  Fd fd_;
-};
 
 }  // namespace
 

@@ -19,5 +19,7 @@ std::vector<Behaviour> ring_cancel_behaviours();
 std::vector<Behaviour> ring_link_behaviours();
 std::vector<Behaviour> ring_registration_behaviours();
 std::vector<Behaviour> ring_lifetime_behaviours();
+std::vector<Behaviour> ring_directories_behaviours();
+std::vector<Behaviour> ring_direct_descriptors_behaviours();
 
 }  // namespace assay::conformance

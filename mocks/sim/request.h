@@ -11,6 +11,9 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/sim/clock.h"
 #include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/provided_buffers.h"
+#include "assay/mocks/sim/registration/buffer_table.h"
+#include "assay/mocks/sim/registration/file_table.h"
 
 namespace assay::internal {
 
@@ -28,6 +31,14 @@ enum class Place : std::uint8_t {
   kWorker,      ///< Waits for a worker to carry it out.
   kArmed,       ///< Waits for its file.
   kTimer,       ///< Waits for time to pass.
+};
+
+/// What an operation keeps of its own between its preparation and its end.
+struct OperationState {
+  OperationState() = default;
+  OperationState(const OperationState&) = delete;
+  OperationState& operator=(const OperationState&) = delete;
+  virtual ~OperationState() = default;
 };
 
 /// What task work does to its request.
@@ -70,6 +81,9 @@ struct Request {
   /// The file: the caller's fd during submission, then the request's own reference or a registered slot's.
   int fd;
   Descriptor file;
+  /// What it uses of the file table and of the registered buffers: these stay until it is over.
+  std::shared_ptr<RegisteredFile> registered_file;
+  std::shared_ptr<RegisteredBuffer> registered_buffer;
 
   // Timers.
   Nanoseconds deadline;
@@ -95,8 +109,20 @@ struct Request {
   std::vector<iovec> buffers;
   std::size_t total_bytes;
 
-  // Opens.
+  // What was copied from the user at submission.
   std::string path;
+  /// The other path of RENAMEAT and the like; the name of an extended attribute.
+  std::string other_path;
+  /// What else the SQE points to.
+  std::vector<std::byte> bytes;
+
+  /// What some operations need besides; goes with the request.
+  std::unique_ptr<OperationState> state;
+  /// The provided buffer that it holds, with IOSQE_BUFFER_SELECT.
+  SelectedBuffer selected;
+  /// Its file was found ready once (REQ_F_POLLED), so that IORING_RECVSEND_POLL_FIRST has had its way.
+  bool polled;
+
   /// How many of them the Chooser lets through: asked once, however often the request is tried. 0 is not asked yet.
   std::size_t chosen_bytes;
 

@@ -14,7 +14,10 @@ namespace assay::internal {
 SimRing::SimRing(SimWorld& world, std::uint32_t setup_flags)
     : world_(world), setup_flags_(setup_flags), disabled_((setup_flags & IORING_SETUP_R_DISABLED) != 0) {}
 
-SimRing::~SimRing() { cancel_everything(); }
+SimRing::~SimRing() {
+  closing_ = true;
+  cancel_everything();
+}
 
 int SimRing::open(io_uring_params& params) {
   if (const int error = memory_.create(params, world_.behaviour().has_cq_flags); error != 0) return error;
@@ -25,6 +28,7 @@ int SimRing::open(io_uring_params& params) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (::epoll_ctl(ring_fd_.get(), EPOLL_CTL_ADD, doorbell_.get(), &event) != 0) return -ENOMEM;
+  provided_buffers_.set_rules({.oldest_first = world_.is_since(5, 18), .zero_is_all = world_.is_since(6, 0)});
   if (poll_thread()) {
     poll_thread_idle_ = Nanoseconds{params.sq_thread_idle != 0 ? params.sq_thread_idle : 1000} * 1'000'000;
     poll_thread_sleeps_at_ = world_.clock().now() + poll_thread_idle_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/sim/completion_queue.h"
 #include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/provided_buffers.h"
+#include "assay/mocks/sim/registration/buffer_table.h"
+#include "assay/mocks/sim/registration/file_table.h"
 #include "assay/mocks/sim/request.h"
 #include "assay/mocks/sim/ring_memory.h"
 #include "assay/mocks/sim/world.h"
@@ -72,7 +76,9 @@ class SimRing {
   }
   /// One completion of a multishot request that may go on. Returns false if the request must end; then its last
   /// completion, without IORING_CQE_F_MORE, is still to be made.
-  bool post_multishot(Request& request, std::int32_t result);
+  bool post_multishot(Request& request, std::int32_t result, std::uint32_t flags = 0);
+  /// Posts a notification (IORING_CQE_F_NOTIF) for a zero-copy send, after the send's own completion.
+  void notify(const Request& about, std::int32_t result);
   /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.
   Request* chain_last() const { return chain_last_; }
 
@@ -135,13 +141,25 @@ class SimRing {
   // Registration (registration.cc).
 
   int register_op(unsigned opcode, void* arg, unsigned nr_args);
+  const FileTable& files() const { return files_; }
   /// The fd in a slot of the file table, or -1.
-  int fixed_file(unsigned slot) const { return slot < files_.size() ? files_[slot].get() : -1; }
-  int install_fixed_file(unsigned slot, int fd);
+  int fixed_file(unsigned slot) const { return files_.fd(slot); }
+  /// Puts a new reference to `fd` where io_uring_sqe::file_index says: a slot plus one, or any free one (5.19). What
+  /// the request then results in: 0, the slot that was chosen, or -ENFILE, -ENXIO, -EINVAL.
+  int install_direct_file(std::uint32_t file_index, int fd);
   int close_fixed_file(unsigned slot);
-  const std::vector<iovec>& buffers() const { return buffers_; }
-  bool has_file_table() const { return has_files_; }
-  int update_files(std::uint32_t offset, const std::int32_t* fds, unsigned count);
+  /// The registered buffer of that index, or null.
+  std::shared_ptr<RegisteredBuffer> registered_buffer(unsigned index) const;
+  std::size_t registered_buffers() const { return buffers_.size(); }
+  /// The groups of PROVIDE_BUFFERS and IORING_REGISTER_PBUF_RING.
+  ProvidedBuffers& provided_buffers() { return provided_buffers_; }
+  /// mmap of the rings, or of a provided-buffer ring that the kernel allocated.
+  int map(std::uint64_t offset, std::size_t bytes, void** address);
+  int update_files(std::uint32_t offset, const std::int32_t* fds, unsigned count, const std::uint64_t* tags);
+  /// The same into whichever slots are empty; their numbers take the place of the fds.
+  int update_files_where_free(std::int32_t* fds, unsigned count);
+  /// Tells that what was registered with this tag is no longer used.
+  void tell_tag(std::uint64_t tag);
 
   void describe_waiting(std::string& text) const;
   /// Post from outside: MSG_RING. Returns false if the completion was dropped.
@@ -180,22 +198,43 @@ class SimRing {
   int cancel_one(const CancelMatch& match, const Request* canceller);
   void cancel_armed(Request& request);
 
-  // registration.cc
-  int register_buffers(void* arg, unsigned count);
-  int register_files(const void* fds, unsigned count);
+  // registration/resources.cc
+  int read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request);
+  int read_resource_update(const void* arg, unsigned bytes, io_uring_rsrc_update2* update);
+
+  // registration/files.cc
+  int refer_to_file(int fd, Descriptor* file);
+  int register_files(const void* fds, unsigned count, const std::uint64_t* tags);
   int register_files2(void* arg, unsigned bytes);
-  int register_buffers2(void* arg, unsigned bytes);
-  int files_update2(void* arg, unsigned bytes);
   int unregister_files();
   int files_update(void* arg, unsigned count);
+  int files_update2(void* arg, unsigned bytes);
+  int set_file_alloc_range(void* arg, unsigned count);
+
+  // registration/buffers.cc
+  int make_buffer(const iovec* vector, const std::uint64_t* tag_address, std::shared_ptr<RegisteredBuffer>* buffer);
+  int register_buffers(const void* vectors, unsigned count, const std::uint64_t* tags);
+  int register_buffers2(void* arg, unsigned bytes);
+  int unregister_buffers();
+  int update_buffers(void* arg, unsigned bytes);
+  int clone_buffers(void* arg, unsigned count);
+
+  // registration.cc
   int register_eventfd(void* arg, unsigned count, bool only_async);
   int probe(void* arg, unsigned count);
   int enable();
   int sync_cancel(void* arg);
 
+  // buffer_rings.cc
+  int register_buffer_ring(void* arg, unsigned count);
+  int unregister_buffer_ring(void* arg, unsigned count);
+  int buffer_ring_status(void* arg, unsigned count);
+
   SimWorld& world_;
   std::uint32_t setup_flags_;
   bool disabled_;
+  /// Going away: nobody is told anything any more.
+  bool closing_ = false;
   pid_t issuer_ = 0;
   unsigned references_ = 1;
   RingMemory memory_;
@@ -243,10 +282,9 @@ class SimRing {
   std::uint64_t cancel_sequence_ = 0;
 
   // Registrations.
-  bool has_files_ = false;
-  std::vector<Descriptor> files_;
-  bool has_buffers_ = false;
-  std::vector<iovec> buffers_;
+  FileTable files_;
+  BufferTable buffers_;
+  ProvidedBuffers provided_buffers_;
   Descriptor eventfd_;
   bool eventfd_only_async_ = false;
 };

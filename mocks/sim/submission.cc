@@ -51,6 +51,9 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
   request.limited = nullptr;
   request.ready_events = 0;
   request.asks_again = false;
+  request.poll_events = 0;
+  request.selected = {};
+  request.polled = false;
 }
 
 }  // namespace
@@ -98,6 +101,20 @@ int SimRing::submit(unsigned count) {
   return static_cast<int>(consumed);
 }
 
+/// A completion of its own for the buffers of a zero-copy send: from task work, or from a worker where it is late.
+void SimRing::notify(const Request& about, std::int32_t result) {
+  static constexpr Operation kNotification{.issue = [](SimRing&, Request&) { return Outcome::kDone; }};
+  io_uring_sqe sqe = about.sqe();
+  sqe.flags = 0;
+  Request* notification = pool_.take();
+  reset(*notification, sqe, world_.next_serial());
+  notification->operation = &kNotification;
+  notification->result = result;
+  notification->cqe_flags = IORING_CQE_F_NOTIF;
+  if (world_.choose(ChoicePoint::kNotificationLater, 2, &about.sqe()) != 0) return queue_worker(*notification);
+  queue_task_work(*notification, run_complete);
+}
+
 /// What is checked before the operation itself looks at its fields (io_init_req).
 int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
   const Profile& profile = world_.profile();
@@ -110,10 +127,11 @@ int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
     if (world_.is_since(5, 5)) known |= IOSQE_IO_HARDLINK;
     if (world_.is_since(5, 6)) known |= IOSQE_ASYNC;
     if (world_.has_feature(IORING_FEAT_CQE_SKIP)) known |= IOSQE_CQE_SKIP_SUCCESS;
-    if (sqe.flags & ~known) {
-      // Provided buffers are not modelled; on an operation that never takes them the kernel has an errno of its own.
-      const bool only_buffers = (sqe.flags & ~(known | IOSQE_BUFFER_SELECT)) == 0 && world_.is_since(5, 7);
-      return only_buffers && request.operation->ready_events == 0 ? -EOPNOTSUPP : -EINVAL;
+    if (world_.is_since(5, 7)) known |= IOSQE_BUFFER_SELECT;
+    if (sqe.flags & ~known) return -EINVAL;
+    if (sqe.flags & IOSQE_BUFFER_SELECT) {
+      const KernelVersion since = request.operation->selects_buffers_since;
+      if (since == KernelVersion{} || world_.behaviour().version < since) return -EOPNOTSUPP;
     }
     if (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) drain_disabled_ = true;
     if (sqe.flags & IOSQE_IO_DRAIN) {
@@ -251,6 +269,7 @@ bool SimRing::refuse_as_before_516(Request& request, int error, bool by_operatio
 void SimRing::queue_chain_slowly(Request& head) {
   if (head.failed) {
     head.sqe().flags &= static_cast<std::uint8_t>(~IOSQE_IO_HARDLINK);
+    head.place = Place::kSubmission;
     complete(head);
   } else if (drain_active_) {
     drain(head);
@@ -286,7 +305,8 @@ void SimRing::queue_drained() {
 bool SimRing::assign_file(Request& request) {
   if (request.fd >= 0 || !request.operation->needs_file) return true;
   if (request.sqe().flags & IOSQE_FIXED_FILE) {
-    request.fd = fixed_file(static_cast<unsigned>(request.sqe().fd));
+    request.registered_file = files_.at(static_cast<unsigned>(request.sqe().fd));
+    request.fd = request.registered_file ? request.registered_file->file.get() : -1;
   } else {
     request.fd = request.sqe().fd;
   }
@@ -350,16 +370,20 @@ void SimRing::post(Request& request, std::uint32_t flags) {
   cq_changed_ = true;
 }
 
-bool SimRing::post_multishot(Request& request, std::int32_t result) {
+bool SimRing::post_multishot(Request& request, std::int32_t result, std::uint32_t flags) {
   flush_completed();
   if (world_.choose(ChoicePoint::kMultishotEnd, 2, &request.sqe()) != 0) return false;
-  const Completion completion{request.sqe().user_data, result, IORING_CQE_F_MORE, {0, 0}};
+  const Completion completion{request.sqe().user_data, result, flags | IORING_CQE_F_MORE, {0, 0}};
   cq_changed_ = true;
-  if (world_.profile().semantics.multishot_ends_on_overflow) return cq_.try_post(completion, &request.sqe());
+  // From 6.2 to 6.5 accepts and receives went on when the CQ was full, polls and timeouts did not.
+  const bool overflows = request.operation->ready_events != 0 && world_.is_since(6, 2) && !world_.is_since(6, 6);
+  if (world_.profile().semantics.multishot_ends_on_overflow && !overflows)
+    return cq_.try_post(completion, &request.sqe());
   return cq_.post(completion, &request.sqe());
 }
 
 void SimRing::complete(Request& request) {
+  if (request.operation != nullptr && request.operation->settle != nullptr) request.operation->settle(*this, request);
   if (batching_) {
     request.place = Place::kCompleted;
     completed_.push_back(&request);
@@ -432,6 +456,9 @@ void SimRing::release(Request& request) {
   disarm_file(request);
   disarm_timer(request);
   request.file.reset();
+  request.registered_file.reset();
+  request.registered_buffer.reset();
+  request.state.reset();
   request.buffers.clear();
   pool_.give_back(&request);
 }

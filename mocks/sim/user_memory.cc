@@ -31,6 +31,13 @@ bool copy_from_user(void* to, const void* from, std::size_t bytes) {
   return true;
 }
 
+bool copy_to_user(std::uint64_t to, const void* from, std::size_t bytes) {
+  auto* address = reinterpret_cast<void*>(to);
+  if (!is_user_memory(address, bytes)) return false;
+  std::memcpy(address, from, bytes);
+  return true;
+}
+
 int copy_path_from_user(std::string* to, std::uint64_t from) {
   to->clear();
   const auto* path = reinterpret_cast<const char*>(from);

@@ -16,6 +16,9 @@ inline bool copy_from_user(void* to, std::uint64_t from, std::size_t bytes) {
   return copy_from_user(to, reinterpret_cast<const void*>(from), bytes);
 }
 
+/// Copies to what the caller points to; false where a kernel would fault.
+bool copy_to_user(std::uint64_t to, const void* from, std::size_t bytes);
+
 /// Copies a path name as getname() does: 0, or -EFAULT, -ENOENT for an empty one, -ENAMETOOLONG.
 int copy_path_from_user(std::string* to, std::uint64_t from);
 

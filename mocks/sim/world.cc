@@ -44,7 +44,6 @@ SimRing* SimWorld::find(int ring_fd) {
   return found == by_fd_.end() ? nullptr : found->second;
 }
 
-/// The ring that a call means. 0, or the errno for what is no ring.
 int SimWorld::locate(int ring_fd, bool registered, SimRing** ring) {
   if (registered) {
     // A thread has its table from its first ring on.
@@ -83,7 +82,7 @@ int SimWorld::map(int ring_fd, std::uint64_t offset, std::size_t bytes, void** a
   Visit visit(*this);
   SimRing* ring = find(ring_fd);
   if (ring == nullptr) return ::fcntl(ring_fd, F_GETFD) < 0 ? -EBADF : -ENODEV;
-  return ring->memory().map(offset, bytes, address);
+  return ring->map(offset, bytes, address);
 }
 
 int SimWorld::close(int ring_fd) {

@@ -61,6 +61,9 @@ class SimWorld {
   std::uint64_t next_serial() { return ++serial_; }
   /// The ring whose own fd this is, or null.
   SimRing* find(int ring_fd);
+  /// The ring that a call means, by its fd or by the index at which this thread registered it. 0, or the errno for what
+  /// is no ring.
+  int locate(int ring_fd, bool registered, SimRing** ring);
 
  private:
   class Visit;
@@ -74,7 +77,6 @@ class SimWorld {
   using RegisteredRings = std::array<SimRing*, 16>;
 
   std::uint64_t ask(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe);
-  int locate(int ring_fd, bool registered, SimRing** ring);
   int register_ring_fds(void* arg, unsigned nr_args);
   int unregister_ring_fds(void* arg, unsigned nr_args);
   /// Drops a reference to a ring and takes it down with the last.

@@ -1,9 +1,16 @@
+// FILES_UPDATE: changes slots of the file table. Follows io_uring/rsrc.c.
+
 #include <cerrno>
 
 #include "assay/mocks/sim/operations/families.h"
-#include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/operations/finish.h"
 
 namespace assay::internal {
+
+namespace {
+// Any slots that are free, rather than those from this one on (5.19).
+constexpr std::uint64_t kAnySlot = 0xffffffff;  // IORING_FILE_INDEX_ALLOC
+}  // namespace
 
 int prepare_files_update(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -13,13 +20,13 @@ int prepare_files_update(SimRing&, Request& request) {
 }
 
 Outcome issue_files_update(SimRing& ring, Request& request) {
-  const auto* fds = reinterpret_cast<const std::int32_t*>(request.sqe().addr);
-  // Letting the kernel choose the slots (5.19) is not modelled.
-  request.result = request.sqe().off > ~0u - 1
-                       ? -EINVAL
-                       : ring.update_files(static_cast<std::uint32_t>(request.sqe().off), fds, request.sqe().len);
-  if (request.result < 0) ring.fail(request);
-  return Outcome::kDone;
+  const io_uring_sqe& sqe = request.sqe();
+  auto* fds = reinterpret_cast<std::int32_t*>(sqe.addr);
+  // The kernel, too, takes 32 bits of the offset.
+  const auto offset = static_cast<std::uint32_t>(sqe.off);
+  const bool any = offset == kAnySlot && ring.world().is_since(5, 19);
+  return finish(ring, request,
+                any ? ring.update_files_where_free(fds, sqe.len) : ring.update_files(offset, fds, sqe.len, nullptr));
 }
 
 }  // namespace assay::internal

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/registered_buffers.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -117,6 +118,10 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
     if (const int error = import_vector(request); error != 0) return finish(ring, request, error);
   }
 
+  if (uses_registered_buffer(request)) {
+    if (const int error = use_registered_buffer(ring, request); error != 0) return finish(ring, request, error);
+  }
+
   const bool positioned = kind == FileKind::kRegular;
   if (sqe.off == kCurrentPosition && !world.has_feature(IORING_FEAT_RW_CUR_POS)) {
     return finish(ring, request, -EINVAL);
@@ -177,23 +182,20 @@ int prepare_single_buffer(SimRing&, Request& request) {
 }
 
 int prepare_vectored(SimRing& ring, Request& request) {
+  // The vector then says how much is wanted, and nothing else.
+  if ((request.sqe().flags & IOSQE_BUFFER_SELECT) != 0 && request.sqe().len != 1) return -EINVAL;
   if (ring.world().has_feature(IORING_FEAT_SUBMIT_STABLE)) return import_vector(request);
   request.total_bytes = 0;
   return 0;
 }
 
-int prepare_registered_buffer(SimRing& ring, Request& request) {
-  const io_uring_sqe& sqe = request.sqe();
-  if (sqe.buf_index >= ring.buffers().size()) return -EFAULT;
-  const iovec& buffer = ring.buffers()[sqe.buf_index];
-  const auto start = reinterpret_cast<std::uint64_t>(buffer.iov_base);
-  std::uint64_t end;
-  if (__builtin_add_overflow(sqe.addr, std::uint64_t{sqe.len}, &end)) return -EFAULT;
-  if (sqe.addr < start || end > start + buffer.iov_len) return -EFAULT;
-  return prepare_single_buffer(ring, request);
-}
+int prepare_registered_vector(SimRing&, Request& request) { return import_vector(request); }
 
-Outcome issue_read(SimRing& ring, Request& request) { return issue(ring, request, false); }
+Outcome issue_read(SimRing& ring, Request& request) {
+  const auto read = [](SimRing& on, Request& what) { return issue(on, what, false); };
+  if (request.sqe().flags & IOSQE_BUFFER_SELECT) return read_into_provided(ring, request, read);
+  return read(ring, request);
+}
 
 Outcome issue_write(SimRing& ring, Request& request) { return issue(ring, request, true); }
 

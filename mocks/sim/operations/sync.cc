@@ -1,25 +1,44 @@
+// FSYNC and SYNC_FILE_RANGE. Follows io_uring/sync.c.
+
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "assay/mocks/sim/operations/families.h"
-#include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/operations/finish.h"
 
 namespace assay::internal {
 
+namespace {
+
+bool has_clean_fields(SimRing& ring, const io_uring_sqe& sqe) {
+  return sqe.addr == 0 && sqe.buf_index == 0 && (sqe.splice_fd_in == 0 || !ring.world().is_since(5, 16));
+}
+
+}  // namespace
+
 int prepare_fsync(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.addr != 0 || sqe.buf_index != 0 || (ring.world().is_since(5, 16) && sqe.splice_fd_in != 0)) return -EINVAL;
-  if (sqe.fsync_flags & ~IORING_FSYNC_DATASYNC) return -EINVAL;
-  return 0;
+  if (!has_clean_fields(ring, sqe)) return -EINVAL;
+  return sqe.fsync_flags & ~IORING_FSYNC_DATASYNC ? -EINVAL : 0;
 }
 
 // The kernel syncs the range [off, off + len) of files that know ranges; ours syncs all of it, which is more.
 Outcome issue_fsync(SimRing& ring, Request& request) {
   const bool data_only = (request.sqe().fsync_flags & IORING_FSYNC_DATASYNC) != 0;
-  request.result = (data_only ? ::fdatasync(request.fd) : ::fsync(request.fd)) == 0 ? 0 : -errno;
-  if (request.result < 0 && ring.world().behaviour().failed_fsync_cuts_chain) ring.fail(request);
-  return Outcome::kDone;
+  const int result = data_only ? ::fdatasync(request.fd) : ::fsync(request.fd);
+  return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
+}
+
+int prepare_sync_file_range(SimRing& ring, Request& request) {
+  return has_clean_fields(ring, request.sqe()) ? 0 : -EINVAL;
+}
+
+Outcome issue_sync_file_range(SimRing& ring, Request& request) {
+  const io_uring_sqe& sqe = request.sqe();
+  const int result = ::sync_file_range(request.fd, static_cast<off64_t>(sqe.off), sqe.len, sqe.sync_range_flags);
+  return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
 }
 
 }  // namespace assay::internal

@@ -1,0 +1,33 @@
+// What registering files and registering buffers have in common: tags, and the forms of the arguments.
+
+#include <cerrno>
+
+#include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/user_memory.h"
+
+namespace assay::internal {
+
+Tag::~Tag() {
+  if (value_ != 0) ring_->tell_tag(value_);
+}
+
+void SimRing::tell_tag(std::uint64_t tag) {
+  if (closing_) return;  // nobody is there to be told
+  post_message({tag, 0, 0, {0, 0}});
+}
+
+int SimRing::read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request) {
+  if (bytes != sizeof *request) return -EINVAL;
+  if (!copy_from_user(request, arg, sizeof *request)) return -EFAULT;
+  if (request->nr == 0 || request->resv2 != 0) return -EINVAL;
+  if (request->flags & ~(world_.is_since(5, 19) ? IORING_RSRC_REGISTER_SPARSE : 0u)) return -EINVAL;
+  return (request->flags & IORING_RSRC_REGISTER_SPARSE) != 0 && request->data != 0 ? -EINVAL : 0;
+}
+
+int SimRing::read_resource_update(const void* arg, unsigned bytes, io_uring_rsrc_update2* update) {
+  if (bytes != sizeof *update) return -EINVAL;
+  if (!copy_from_user(update, arg, sizeof *update)) return -EFAULT;
+  return update->nr == 0 || update->resv != 0 || update->resv2 != 0 ? -EINVAL : 0;
+}
+
+}  // namespace assay::internal
