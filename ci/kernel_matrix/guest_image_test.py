@@ -39,6 +39,11 @@ class GuestImageTest(unittest.TestCase):
             self.assertIn(expected, strings)
         self.assertEqual(entries["init"][1], b"init")
 
+    def test_a_variable_of_the_users_replaces_ours(self):
+        orders = Orders(program=Path("/bin/true"), environment=("GTEST_OUTPUT=", "X=1", "X=2"))
+        strings = read_archive(build_initramfs(orders, b"init"))["assay/orders"][1].decode().split("\0")
+        self.assertEqual([each for each in strings if each.startswith(("EGTEST_OUTPUT", "EX="))], ["EGTEST_OUTPUT=", "EX=2"])
+
     def test_the_program_comes_with_its_loader_and_libraries(self):
         entries = read_archive(build_initramfs(Orders(program=Path("/bin/true")), b"init"))
         self.assertEqual(entries["usr/bin/true"][1], Path("/bin/true").read_bytes())

@@ -12,6 +12,8 @@ import time
 import unittest
 from pathlib import Path
 
+from kernel_matrix.own_suites import ASSAY
+
 _FOLDER = Path(__file__).parent
 _MATRIX = _FOLDER.parent / "matrix"
 
@@ -83,6 +85,19 @@ class GuestsSmoke(unittest.TestCase):
         self.assertEqual((newest["outcome"], newest["output"]), ("passed", "client 1 accepted\nclient 2 accepted\n"), told)
         self.assertEqual(unavailable["outcome"], "unavailable")
         self.assertIn('message="exit status 1"', (self.folder / "out.xml").read_text())
+
+    @unittest.skipUnless(ASSAY.is_file(), f"{ASSAY} is not built")
+    def test_assays_own_suites_say_on_a_kernel_and_its_simulation_what_is_listed(self):
+        told = subprocess.run(self.command("oldest", "--html", str(self.folder / "out.html"), "--filter", "RingSetup.*"),
+                              capture_output=True, text=True, check=False, timeout=600)
+        self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
+        record = json.loads((self.folder / "out.json").read_text())
+        (guest,) = record["guests"]
+        kernel = f"linux-{guest['series']}"
+        self.assertEqual((guest["outcome"], record["kernels"]), ("passed", [kernel, f"sim:{kernel}"]))
+        self.assertGreater(len(record["tests"]), 10)
+        self.assertTrue(all(set(test["kernels"]) == set(record["kernels"]) for test in record["tests"]))
+        self.assertIn(f"sim:{kernel}", (self.folder / "out.html").read_text())
 
     def test_a_series_that_is_not_there_keeps_a_run_from_passing(self):
         status, _, told = self.run_matrix("oldest", "6.99", "--run", "/bin/true")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from kernel_matrix import matrix
 from kernel_matrix.endings import HarnessTrouble
+from kernel_matrix.frames import Transcript
+from kernel_matrix.guest import GuestRun
+from kernel_matrix.guest_image import Orders
 from kernel_matrix.kernel_cache_test import LocalArchive, image_of, kernel
 from kernel_matrix.matrix import Matrix, Request
-from kernel_matrix.verdict import Outcome
+from kernel_matrix.verdict import Outcome, Verdict
 
 
 class MatrixTest(unittest.TestCase):
@@ -67,6 +70,25 @@ class MatrixTest(unittest.TestCase):
         for image in images:
             image.write_bytes(image_of("6.12.1+"))
         self.assertEqual([each.series for each in self.kernels(images=images)], ["6.12.1+", "6.12.1+-2"])
+
+    def test_newer_kernels_start_first_and_verdicts_come_in_order(self):
+        booted = []
+
+        def run_guest(image, initramfs, folder, settings):
+            booted.append(image.parent.name)
+            told = Transcript(booted=True, ended=True, ending={"run_ns": 1, "exit": 0}, complete=True)
+            return GuestRun(told, "", 0, "", 1.0)
+
+        judged = unittest.mock.Mock(side_effect=lambda series, release, run: Verdict(series, release, Outcome.PASSED, run=run))
+        request = Request(series=("all",), cache=self.folder / "cache", jobs=1, acceleration="tcg",
+                          orders=Orders(program=Path("/bin/true")))
+        with (unittest.mock.patch.object(matrix, "run_guest", run_guest),
+              unittest.mock.patch.object(matrix, "build_init", lambda cache: b"init"),
+              unittest.mock.patch.object(matrix.shutil, "which", lambda name: name)):
+            verdicts, _ = Matrix(request, self.said.append, judged).run()
+        self.assertEqual(booted, ["6.12.1-cloud-amd64", "5.10.1-cloud-amd64"])
+        self.assertEqual([verdict.series for verdict in verdicts], ["5.10", "6.12"])
+        self.assertEqual([line[:16] for line in self.said[-2:]], ["[1/2] linux-6.12", "[2/2] linux-5.10"])
 
 
 if __name__ == "__main__":

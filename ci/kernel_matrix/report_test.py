@@ -7,7 +7,7 @@ from pathlib import Path
 from kernel_matrix.frames import Transcript
 from kernel_matrix.guest import GuestRun
 from kernel_matrix.guest_image import JUNIT_PATH
-from kernel_matrix.report import as_json, as_junit, table, write_guest_files
+from kernel_matrix.report import as_json, as_junit, results_of, table, write_guest_files
 from kernel_matrix.verdict import Counts, Outcome, Verdict
 
 _TOLD = Transcript(
@@ -40,6 +40,12 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(unavailable.get("skipped"), "1")
         self.assertEqual((root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")),
                          ("5", "2", "1", "1"))
+
+    def test_the_programs_tests_are_rows_of_a_table_of_kernels(self):
+        told = {kernel: {test: str(result.verdict) for test, result in tests.items()}
+                for kernel, tests in results_of(_VERDICTS).items()}
+        self.assertEqual(told, {"linux-5.10": {"Guest.guest": "fail", "S.a": "pass", "S.b": "fail"},
+                                "linux-6.12": {"Guest.guest": "fail"}})
 
     def test_json_says_the_same(self):
         self.assertEqual([record["outcome"] for record in as_json(_VERDICTS)], ["failed", "trouble", "unavailable"])
