@@ -1,6 +1,5 @@
 """Assay's own suites: the guest's program, its verdict, and the same suites on the simulated kernels, here."""
 
-import json
 import os
 import re
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from kernel_matrix.endings import BadUsage, HarnessTrouble
 from kernel_matrix.guest import GuestRun
 from kernel_matrix.guest_image import JUNIT_PATH, Orders
+from kernel_matrix.profile_record import parse_profile, says_all_of
 from kernel_matrix.verdict import Outcome, Verdict, judge, signal_name
 
 ASSAY = Path(__file__).resolve().parents[2] / "build" / "release" / "cli" / "assay-static"
@@ -81,12 +81,9 @@ class Simulations:
         """HarnessTrouble if a recorded profile is not the one that it was built with: its verdicts would be old."""
         built = self.profiles()
         for path in sorted(folder.glob("linux-*.json")):
-            shown = self._ask("profiles", "show", path.stem, "--json") if path.stem in built else "null"
-            try:
-                same = json.loads(shown) == json.loads(path.read_bytes())
-            except ValueError as error:
-                raise HarnessTrouble(f"{path} is not a profile that {self._assay.name} can print: {error}") from error
-            if not same:
+            what = f"the profile {path.stem} in {self._assay.name}"
+            shown = parse_profile(self._ask("profiles", "show", path.stem, "--json"), what) if path.stem in built else None
+            if shown is None or not says_all_of(shown, parse_profile(path.read_bytes(), str(path))):
                 raise HarnessTrouble(f"{self._assay.name} was built before {path.name} was recorded; build it again")
 
     def run(self, kernels: Sequence[str], filters: Sequence[str], results: Path, limit_s: float) -> tuple[Path, str]:

@@ -47,6 +47,10 @@ def _of_lists(found: list, stored: list) -> str:
     return " and ".join(told) or ("has another order" if found != stored else "")
 
 
+def _value(switches: dict, name: str) -> str:
+    return json.dumps(switches[name]) if name in switches else "not recorded"
+
+
 def differences(found: dict, stored: dict) -> dict[str, str]:
     """By member, what the kernel has that was not recorded, and what it lacks; empty if the two mean the same."""
     told = {}
@@ -58,11 +62,19 @@ def differences(found: dict, stored: dict) -> dict[str, str]:
             told[member] = _of_lists(new, old)
         elif isinstance(new, dict) and isinstance(old, dict):
             told[member] = ", ".join(
-                f"{name} is {json.dumps(new.get(name))} and was {json.dumps(old.get(name))}"
+                f"{name} is {_value(new, name)} and was {_value(old, name)}"
                 for name in dict.fromkeys([*old, *new]) if new.get(name) != old.get(name))
         else:
             told[member] = f"is {json.dumps(new)} and was {json.dumps(old)}"
     return told
+
+
+def says_all_of(shown: dict, stored: dict) -> bool:
+    """Whether a built-in profile is the recorded one. Of switches that are newer than the record it tells more: those it
+    assumes."""
+    if any(shown.get(member) != value for member, value in stored.items() if member not in ("semantics", "assumed")):
+        return False
+    return shown["semantics"].items() >= stored["semantics"].items()
 
 
 def release_note(found: dict, stored: dict, series: str) -> str:

@@ -4,7 +4,8 @@ import unittest
 from pathlib import Path
 
 from kernel_matrix.endings import HarnessTrouble
-from kernel_matrix.profile_record import differences, parse_profile, release_note, stored_profile, write_profile
+from kernel_matrix.profile_record import (differences, parse_profile, release_note, says_all_of, stored_profile,
+                                          write_profile)
 
 _PROFILE = {"schema": 1, "name": "linux-running", "origin": "recorded", "release": "6.1.2", "version": "6.1",
             "features": ["NODROP"], "opcodes": ["NOP", "READV"], "semantics": {"overflow_drops": False, "ring_memlock": True},
@@ -24,8 +25,15 @@ class ProfileRecordTest(unittest.TestCase):
                             "semantics": {"overflow_drops": True, "new_switch": True, "ring_memlock": True}}
         self.assertEqual(differences(found, _PROFILE), {
             "schema": "is 2 and was 1", "features": "has no NODROP", "opcodes": "has WRITEV, SEND and has no READV",
-            "semantics": "overflow_drops is true and was false, new_switch is true and was null"})
+            "semantics": "overflow_drops is true and was false, new_switch is true and was not recorded"})
         self.assertEqual(differences(_PROFILE | {"opcodes": ["READV", "NOP"]}, _PROFILE), {"opcodes": "has another order"})
+
+    def test_a_built_in_profile_may_tell_more_switches_than_were_recorded(self):
+        more = _PROFILE | {"semantics": _PROFILE["semantics"] | {"new_switch": True}, "assumed": ["new_switch"]}
+        self.assertTrue(says_all_of(more, _PROFILE))
+        self.assertFalse(says_all_of(_PROFILE, more))
+        self.assertFalse(says_all_of(_PROFILE | {"release": "6.1.1"}, _PROFILE))
+        self.assertFalse(says_all_of(_PROFILE | {"opcodes": ["NOP"]}, _PROFILE))
 
     def test_is_written_under_its_series_as_assay_prints_it(self):
         with tempfile.TemporaryDirectory() as folder:
