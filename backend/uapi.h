@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include <liburing.h>
 
@@ -79,6 +80,14 @@ inline constexpr std::uint32_t kAcceptPollFirst = 1u << 2;
 // Provided-buffer rings: io_uring_buf_reg::flags (2.3's header calls that member `pad`), and where they are mapped.
 inline constexpr std::uint16_t kPbufRingMmap = 1u << 0;
 inline constexpr std::uint16_t kPbufRingInc = 1u << 1;
+inline std::uint16_t pbuf_flags(const io_uring_buf_reg& request) {
+  std::uint16_t flags;
+  std::memcpy(&flags, &request.bgid + 1, sizeof flags);
+  return flags;
+}
+inline void set_pbuf_flags(io_uring_buf_reg& request, std::uint16_t flags) {
+  std::memcpy(&request.bgid + 1, &flags, sizeof flags);
+}
 inline constexpr std::uint64_t kOffPbufRing = 0x80000000;
 inline constexpr unsigned kOffPbufShift = 16;
 

@@ -21,6 +21,7 @@ std::uint64_t PlanChooser::choose(const Choice& choice) {
       if (choice.limit < 2) return usual;
       return fires(FaultPointId::kCqeReorder) ? choice.limit - 1 : usual;
     case ChoicePoint::kCompletionLater:
+    case ChoicePoint::kNotificationLater:
       return fires(FaultPointId::kCqeLater) ? 1 : usual;
     case ChoicePoint::kTransferLength: {
       if (choice.limit < 2) return usual;

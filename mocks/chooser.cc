@@ -18,6 +18,7 @@ std::uint64_t SeededChooser::choose(const Choice& choice) {
     case ChoicePoint::kCompletionOrder:
       return choice.limit < 2 ? 0 : next() % choice.limit;
     case ChoicePoint::kCompletionLater:
+    case ChoicePoint::kNotificationLater:
       return next() % 4 == 0 ? 1 : 0;  // inline is the rule, later not rare
     default:
       return PlainChooser::choose(choice);

@@ -22,6 +22,8 @@ enum class ChoicePoint {
   kOverflowAllocation,
   /// Whether the completion is posted to the CQ (0), or goes to the overflow backlog as if the CQ were full (1).
   kCqFull,
+  /// Whether the notification of a zero-copy send comes right after its completion (0), or with a later call (1).
+  kNotificationLater,
 };
 
 /// One question to a Chooser. The pointers are valid during the call only.

@@ -152,17 +152,12 @@ Verdict try_cancel_by_op(Kernel& kernel) {
   return std::nullopt;
 }
 
-struct SwitchTrial {
-  bool Semantics::*member;
-  Verdict verdict;
-};
-
 }  // namespace
 
 void probe_switches(Kernel& kernel, Profile& profile) {
   const OverflowTrial overflow = try_overflow(kernel);
   const Verdict poll_multishot = try_poll_multishot(kernel);
-  const std::array trials = {
+  std::vector<SwitchTrial> trials = {
       SwitchTrial{&Semantics::overflow_drops, overflow.drops},
       SwitchTrial{&Semantics::submit_ebusy_on_overflow, overflow.submit_ebusy},
       SwitchTrial{&Semantics::poll_multishot, poll_multishot},
@@ -177,6 +172,8 @@ void probe_switches(Kernel& kernel, Profile& profile) {
       SwitchTrial{&Semantics::cancel_matching, try_for_nobody(kernel, IORING_OP_ASYNC_CANCEL, IORING_ASYNC_CANCEL_ALL)},
       SwitchTrial{&Semantics::cancel_by_op, try_cancel_by_op(kernel)},
   };
+  const std::vector<SwitchTrial> of_sockets = try_socket_switches(kernel);
+  trials.insert(trials.end(), of_sockets.begin(), of_sockets.end());
   for (const Switch& entry : switch_table()) {
     Verdict verdict;
     // The kernel itself announces some of them.

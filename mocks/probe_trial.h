@@ -53,6 +53,14 @@ inline Verdict known_unless_einval(std::optional<int> answer) {
   return *answer != -EINVAL;
 }
 
+/// What trying one switch showed.
+struct SwitchTrial {
+  bool Semantics::*member;
+  Verdict verdict;
+};
+/// Those of sockets and of provided-buffer rings.
+std::vector<SwitchTrial> try_socket_switches(Kernel& kernel);
+
 void probe_setup_flags(Kernel& kernel, Profile& profile);
 void probe_enter_flags(Kernel& kernel, Profile& profile);
 void probe_sqe_flags(Kernel& kernel, Profile& profile);

@@ -49,6 +49,27 @@ struct Semantics {
   bool cancel_matching = false;
   /// ASYNC_CANCEL takes IORING_ASYNC_CANCEL_OP and _USERDATA (6.6).
   bool cancel_by_op = false;
+  /// ACCEPT takes IORING_ACCEPT_MULTISHOT (5.19).
+  bool accept_multishot = false;
+  /// ACCEPT takes IORING_ACCEPT_DONTWAIT and _POLL_FIRST (6.10).
+  bool accept_dontwait = false;
+  /// ACCEPT on an O_NONBLOCK socket waits all the same (6.2), rather than give -EAGAIN.
+  bool nonblocking_accept_waits = false;
+  /// SEND, RECV, SENDMSG and RECVMSG take IORING_RECVSEND_POLL_FIRST; completions of RECV may tell of
+  /// IORING_CQE_F_SOCK_NONEMPTY (5.19).
+  bool poll_first = false;
+  /// RECV and RECVMSG take IORING_RECV_MULTISHOT (6.0).
+  bool recv_multishot = false;
+  /// With MSG_WAITALL a send or receive goes on until all of it is done (5.18), rather than once.
+  bool waitall_retries = false;
+  /// SEND_ZC takes IORING_SEND_ZC_REPORT_USAGE (6.2).
+  bool send_zc_report = false;
+  /// IORING_REGISTER_PBUF_RING takes IOU_PBUF_RING_MMAP (6.4).
+  bool buffer_ring_mmap = false;
+  /// The same takes IOU_PBUF_RING_INC (6.12).
+  bool buffer_ring_incremental = false;
+  /// URING_CMD has socket commands: SOCKET_URING_OP_SIOCINQ and the like (6.7).
+  bool socket_commands = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

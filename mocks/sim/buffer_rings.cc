@@ -20,14 +20,6 @@ bool reserved_is_clear(const io_uring_buf_reg& request) {
   return request.resv[0] == 0 && request.resv[1] == 0 && request.resv[2] == 0;
 }
 
-/// IOU_PBUF_RING_*, in the member that the oldest headers call `pad`.
-std::uint16_t flags_of(const io_uring_buf_reg& request) {
-  std::uint16_t flags;
-  std::memcpy(&flags, reinterpret_cast<const char*>(&request) + offsetof(io_uring_buf_reg, bgid) + sizeof request.bgid,
-              sizeof flags);
-  return flags;
-}
-
 bool is_page_aligned(std::uint64_t address) {
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return address % page == 0;
@@ -52,7 +44,7 @@ int SimRing::register_buffer_ring(void* arg, unsigned count) {
   std::uint16_t known = 0;
   if (semantics.buffer_ring_mmap) known |= uapi::kPbufRingMmap;
   if (semantics.buffer_ring_incremental) known |= uapi::kPbufRingInc;
-  const std::uint16_t flags = flags_of(request);
+  const std::uint16_t flags = uapi::pbuf_flags(request);
   if ((flags & ~known) != 0) return -EINVAL;
   const bool mapped = (flags & uapi::kPbufRingMmap) != 0;
   // The address is looked at first, or last since 6.14, where a ring became a region of memory.
@@ -81,7 +73,7 @@ int SimRing::unregister_buffer_ring(void* arg, unsigned count) {
   io_uring_buf_reg request{};
   if (arg == nullptr || count != 1) return -EINVAL;
   if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
-  if (!reserved_is_clear(request) || flags_of(request) != 0) return -EINVAL;
+  if (!reserved_is_clear(request) || uapi::pbuf_flags(request) != 0) return -EINVAL;
   const BufferGroup* group = provided_buffers_.find(request.bgid);
   if (group == nullptr) return -ENOENT;
   if (!group->is_ring()) return -EINVAL;

@@ -124,7 +124,8 @@ void SimRing::run_in_worker(Request& request) {
 
 /// A request that would block waits for its file to become ready, and is then tried again.
 void SimRing::wait_for_file(Request& request) {
-  const int error = arm_file(request, request.operation->ready_events | EPOLLONESHOT, run_retry);
+  const std::uint32_t events = request.poll_events != 0 ? request.poll_events : request.operation->ready_events;
+  const int error = arm_file(request, events | EPOLLONESHOT, run_retry);
   if (error == -EPERM) return queue_worker(request);  // a file that cannot be polled is left to a worker
   if (error != 0) {
     fail(request);
@@ -134,6 +135,7 @@ void SimRing::wait_for_file(Request& request) {
 }
 
 void SimRing::run_retry(SimRing& ring, Request& request) {
+  request.polled = true;
   if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
   switch (request.operation->issue(ring, request)) {
     case Outcome::kDone:
@@ -154,6 +156,15 @@ int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
     if (!request.file) return errno == EBADF ? -EBADF : -ENOMEM;
     request.fd = request.file.get();
   }
+  return arm_descriptor(request, request.fd, events, step);
+}
+
+int SimRing::retry_when_ready(Request& request, std::uint32_t events, int fd) {
+  if (fd < 0) return arm_file(request, events | EPOLLONESHOT, run_retry);
+  return arm_descriptor(request, fd, events | EPOLLONESHOT, run_retry);
+}
+
+int SimRing::arm_descriptor(Request& request, int fd, std::uint32_t events, Step step) {
   if (!armed_files_) {
     armed_files_ = Descriptor::adopt(::epoll_create1(EPOLL_CLOEXEC));
     if (!armed_files_) return -ENOMEM;
@@ -166,8 +177,9 @@ int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
   event.data.ptr = &request;
   // Out and in again, rather than changed: the latest to arm is the first in the file's wait queue.
   disarm_file(request);
-  if (::epoll_ctl(armed_files_.get(), EPOLL_CTL_ADD, request.fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
+  if (::epoll_ctl(armed_files_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return errno == EPERM ? -EPERM : -ENOMEM;
   ++armed_count_;
+  request.armed_fd = fd;
   request.in_epoll = true;
   stay_armed(request, step);
   return 0;
@@ -184,7 +196,7 @@ void SimRing::stay_armed(Request& request, Step step) {
 
 void SimRing::disarm_file(Request& request) {
   if (!request.in_epoll) return;
-  ::epoll_ctl(armed_files_.get(), EPOLL_CTL_DEL, request.fd, nullptr);
+  ::epoll_ctl(armed_files_.get(), EPOLL_CTL_DEL, request.armed_fd, nullptr);
   request.in_epoll = false;
   --armed_count_;
   if (request.place == Place::kArmed) {
@@ -220,6 +232,7 @@ bool SimRing::collect() {
       found = true;
     }
   }
+  if (!revisited_.empty()) found |= revisit(false);
   if (armed_count_ == 0) return found;
 
   epoll_event events[64];

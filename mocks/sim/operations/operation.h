@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "assay/backend/uapi_names.h"
 #include "assay/mocks/sim/request.h"
 
 namespace assay::internal {
@@ -33,6 +34,13 @@ struct Operation {
   bool always_in_worker = false;
   /// A kernel may hand it to a worker.
   bool may_be_in_worker = false;
+  /// The release since which it takes IOSQE_BUFFER_SELECT; {0, 0} is never.
+  KernelVersion selects_buffers_since = {};
+  /// Called once when `result` and `cqe_flags` are settled, however the request came to its end, and before its CQE.
+  void (*settle)(SimRing& ring, Request& request) = nullptr;
+  /// Where it waits for what has no file to poll: asked on every step whether the wait is over, and with what result.
+  /// `before_sleep` is whether nothing else is left to do.
+  bool (*revisit)(SimRing& ring, Request& request, bool before_sleep, std::int32_t* result) = nullptr;
 };
 
 /// The operation, or null if it is not modelled.
