@@ -151,6 +151,16 @@ TEST_P(HelpOf, HasUsageExamplesAndExitStatuses) {
 INSTANTIATE_TEST_SUITE_P(Commands, HelpOf, testing::Values("", "probe", "profiles", "faults", "conformance"),
                          [](const auto& param) { return *param.param == '\0' ? std::string("assay") : param.param; });
 
+TEST_F(CommandLine, HandsTheMatrixItsArguments) {
+  const Outcome help = run("matrix --help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("--boot-timeout"));
+  const Outcome unknown = run("matrix 5.10 --nonesuch --run /bin/true");
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--nonesuch"));
+  EXPECT_EQ(run("report /nonexistent.xml").status, 2);
+}
+
 TEST_F(CommandLine, TellsItsVersion) {
   const Outcome outcome = run("--version");
   EXPECT_EQ(outcome.status, 0);

@@ -20,6 +20,8 @@ void add_probe_command(CLI::App& program, Run& run);
 void add_profiles_command(CLI::App& program, Run& run);
 void add_faults_command(CLI::App& program, Run& run);
 void add_conformance_command(CLI::App& program, Run& run);
+void add_matrix_command(CLI::App& program, Run& run);
+void add_report_command(CLI::App& program, Run& run);
 
 /// Gives a subcommand the description that its own --help shows; the program's --help keeps the short one.
 void describe(CLI::App& command, const std::string& description);
