@@ -8,9 +8,9 @@ from pathlib import Path
 from conformance_report import expectations, junit_form, terminal
 from conformance_report.json_form import as_json
 from conformance_report.judgement import judge
-from conformance_report.page import render
+from conformance_report.page import check_available, render
 from conformance_report.results import Results, read_junit
-from kernel_matrix.endings import ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, TEST_FAILED, BadUsage
+from kernel_matrix.endings import ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, TEST_FAILED, BadUsage, HarnessTrouble
 
 EXPECTED = Path(__file__).resolve().parents[1] / "expected"
 
@@ -25,7 +25,7 @@ examples:
   ci/report --partial ring.xml                      only some of the tests were run
 
 `ci/matrix` prints the same table of its guests. Exit status: 0 nothing was found, 1 something was not as expected,
-2 bad usage. docs/matrix.md says what the findings mean."""
+2 bad usage, 3 no page can be made here. docs/matrix.md says what the findings mean."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,6 +77,8 @@ def write(path: Path, content: bytes) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not options.expected.is_dir():
         raise BadUsage(f"--expected: '{options.expected}' is not a folder")
+    if options.html:
+        check_available()
     results = _read(options.junit)
     kernels = dict.fromkeys(kernel.removeprefix("sim:") for kernel in results)
     expected = {kernel: found for kernel in kernels if (found := expectations.read(options.expected, kernel))}
@@ -98,5 +100,8 @@ def main(arguments: list[str]) -> int:
     except BadUsage as error:
         print(f"ci/report: {error}", file=sys.stderr)
         return BAD_USAGE
+    except HarnessTrouble as trouble:
+        print(f"ci/report: {trouble}", file=sys.stderr)
+        return HARNESS_TROUBLE
     except BrokenPipeError:
         return HARNESS_TROUBLE

@@ -1,6 +1,7 @@
 import json
 import re
 import unittest
+import unittest.mock
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
@@ -8,9 +9,10 @@ from conformance_report import junit_form, terminal
 from conformance_report.expectations import parse
 from conformance_report.json_form import as_json
 from conformance_report.judgement import Judgement, Kind, judge
-from conformance_report.page import render
+from conformance_report.page import check_available, render
 from conformance_report.results import Results, TestResult, TestVerdict, add_junit
 from conformance_report.rows import counts_of, rows_of
+from kernel_matrix.endings import HarnessTrouble
 
 _P = TestResult(TestVerdict.PASS)
 _S = TestResult(TestVerdict.SKIP, "needs <b>NODROP</b>")
@@ -122,6 +124,12 @@ class FormsTest(unittest.TestCase):
         self.assertTrue({"d"} <= rows[0][1][1] & rows[0][1][2] and not {"l"} & rows[0][1][1])
         self.assertTrue({"l"} <= rows[1][1][1] & rows[1][1][2] and not {"d"} & rows[1][1][1])
         self.assertTrue(all(len(cells) == 4 for _, cells in rows))
+
+    def test_a_missing_jinja2_is_told_with_its_package(self):
+        with unittest.mock.patch("importlib.util.find_spec", return_value=None):
+            with self.assertRaisesRegex(HarnessTrouble, "Debian's package is python3-jinja2"):
+                check_available()
+        check_available()
 
     def test_reasons_can_be_had_without_a_mouse(self):
         details = re.findall(r"<details>.*?</details>", render(_judged(), "t"), re.DOTALL)

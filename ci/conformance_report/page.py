@@ -1,17 +1,16 @@
 """The table as one HTML page that needs nothing else: disagreements first, then the suites, folded."""
 
+import importlib.util
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from conformance_report.judgement import Cell, Judgement, Kind
 from conformance_report.results import TestVerdict, suite_of
 from conformance_report.rows import Counts, Row, counts_of, rows_of
 from conformance_report.terminal import conclusion
+from kernel_matrix.endings import HarnessTrouble
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 _SYMBOLS = {TestVerdict.PASS: "\u2713", TestVerdict.SKIP: "\u2013", TestVerdict.FAIL: "\u2717"}
@@ -127,13 +126,22 @@ def _heads(counts: dict[tuple[str, str], Counts], columns: list[Column]) -> list
     return heads
 
 
-def _breakable(name: str) -> Markup:
-    """A long name breaks between its words, which begin with capitals."""
-    return Markup("<wbr>").join(re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=/)", name))
+def check_available() -> None:
+    """HarnessTrouble where no page can be made, for those who want to know before a long run."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise HarnessTrouble("--html needs Jinja2 for Python; Debian's package is python3-jinja2")
+
+
+def _words_of(name: str) -> list[str]:
+    """Between these a long name may break. They begin with capitals."""
+    return re.split(r"(?<=[a-z0-9])(?=[A-Z])|(?<=/)", name)
 
 
 def render(judgement: Judgement, title: str, notes: Iterable[str] = ()) -> str:
     """The page. `notes` are lines that stand below the title, such as the kernels' releases."""
+    # Only the page needs it, so the rest works where it is not installed.
+    import jinja2  # pylint: disable=import-outside-toplevel
+    import markupsafe  # pylint: disable=import-outside-toplevel
     columns = _columns(judgement)
     counts = counts_of(judgement)
     rows = rows_of(judgement)
@@ -149,7 +157,7 @@ def render(judgement: Judgement, title: str, notes: Iterable[str] = ()) -> str:
     lost = [finding for finding in judgement.findings if (finding.kernel, finding.test) not in judgement.cells]
     pairs = judgement.pairs()
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = lambda name: markupsafe.Markup("<wbr>").join(_words_of(name))
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         title=title, notes=list(notes), conclusion=conclusion(judgement), columns=columns, suites=suites, lost=lost,
         heads=_heads(counts, columns), differing=differing, unexpected=unexpected, pairs=pairs,

@@ -12,6 +12,7 @@ from pathlib import Path
 from conformance_report import terminal
 from conformance_report.judgement import Judgement
 from conformance_report.judgement import judge as judge_results
+from conformance_report.page import check_available, render
 from kernel_matrix.catalogue import check_series_words
 from kernel_matrix.endings import (ALL_PASSED, BAD_USAGE, HARNESS_TROUBLE, INTERRUPTED, TEST_FAILED, BadUsage,
                                    HarnessTrouble)
@@ -171,6 +172,8 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Request]:
         program=Path(program[0]) if program else None, arguments=tuple(program[1:]) if program else (),
         timeout_s=options.timeout or (_TIMEOUT_S if program else _OWN_TIMEOUT_S), environment=tuple(options.environment), files=tuple(options.files),
         bring_back=tuple(options.bring_back))
+    if options.html:
+        check_available()
     options.assay = (options.assay or ASSAY).absolute()
     if program is None and not options.list:
         check_assay(options.assay)
@@ -210,8 +213,6 @@ def _write(options: argparse.Namespace, junit: Callable[[], bytes], told: Callab
 
 
 def _page(judgement: Judgement, verdicts: list[Verdict], notes: list[str]) -> str:
-    # With --run alone no page is made, and Jinja2 not needed.
-    from conformance_report.page import render  # pylint: disable=import-outside-toplevel
     releases = ", ".join(verdict.release for verdict in verdicts if verdict.release)
     return render(judgement, "The kernel matrix", [f"Guests: {releases}", *notes])
 

@@ -17,7 +17,7 @@ from kernel_matrix.endings import HarnessTrouble
 from kernel_matrix.guest_image import JUNIT_PATH
 from kernel_matrix.kernel_cache import write_whole
 from kernel_matrix.own_suites import PROFILE_PATH, Simulations
-from kernel_matrix.profile_record import (PROFILES, differences, parse_profile, profile_path, release_note, stored_profile,
+from kernel_matrix.profile_record import (PROFILES, differences, parse_profile, release_note, stored_profile,
                                           write_profile)
 from kernel_matrix.verdict import Outcome, Verdict
 
@@ -88,18 +88,19 @@ def _run_findings(verdicts: Sequence[Verdict]) -> list[Finding]:
             for verdict in verdicts if verdict.is_failure]
 
 
-def _profile_findings(verdicts: Sequence[Verdict], folder: Path) -> tuple[list[Finding], list[str]]:
+def _profile_findings(verdicts: Sequence[Verdict], simulations: Simulations,
+                      built: Sequence[str]) -> tuple[list[Finding], list[str]]:
+    """Compares with the profiles that the simulations are built from: those are what the verdicts rest on."""
     findings, notes = [], []
     for verdict in verdicts:
         found, kernel = found_profile(verdict), f"linux-{verdict.series}"
         if not found:
             continue
-        stored = stored_profile(folder, verdict.series)
-        if not stored:
+        if kernel not in built:
             notes.append(f"{kernel}: no profile is recorded, so nothing is simulated; --record makes one")
             continue
-        findings += [Finding(Kind.PROFILE, kernel, f"profile.{member}", f"{member}: the kernel {words}; "
-                             f"the record is {profile_path(folder, verdict.series).name}")
+        stored = simulations.profile(kernel)
+        findings += [Finding(Kind.PROFILE, kernel, f"profile.{member}", f"{member}: the kernel {words}")
                      for member, words in differences(found, stored).items()]
         notes += filter(None, [release_note(found, stored, verdict.series)])
     return findings, notes
@@ -130,8 +131,7 @@ def conclude(verdicts: Sequence[Verdict], simulations: Simulations, results_fold
     results = guest_results(verdicts)
     findings = _run_findings(verdicts)
     built = simulations.profiles()
-    simulated = [f"sim:linux-{verdict.series}" for verdict in verdicts
-                 if f"linux-{verdict.series}" in built and profile_path(places.profiles, verdict.series).is_file()]
+    simulated = [f"sim:linux-{verdict.series}" for verdict in verdicts if f"linux-{verdict.series}" in built]
     if simulated:
         say(f"running the suites on {len(simulated)} simulated kernels")
         junit, complaint = simulations.run(simulated, filters, results_folder, limit_s)
@@ -142,7 +142,7 @@ def conclude(verdicts: Sequence[Verdict], simulations: Simulations, results_fold
                 complaint = f"it wrote XML that cannot be read ({error})"
         if complaint:
             findings.append(Finding(Kind.RUN, "sim", "simulations", f"{complaint}; its output is {results_folder}/simulated.log"))
-    about_profiles, notes = _profile_findings(verdicts, places.profiles)
+    about_profiles, notes = _profile_findings(verdicts, simulations, built)
     judgement = judge(results, expected, whole=not filters)
     judgement.findings = [*findings, *about_profiles, *judgement.findings]
     notes += [f"{kernel}: no expectations are listed, so its skips are not judged" for kernel in judgement.kernels

@@ -12,6 +12,7 @@ from kernel_matrix.guest import GuestRun
 from kernel_matrix.guest_image import JUNIT_PATH
 from kernel_matrix.own_report import OwnReport, Places, conclude, record
 from kernel_matrix.own_suites import PROFILE_PATH
+from kernel_matrix.profile_record import stored_profile
 from kernel_matrix.verdict import Counts, Outcome, Verdict
 
 _PROFILE = {"schema": 1, "name": "linux-running", "release": "6.1.2", "opcodes": ["NOP"], "semantics": {"a": True}}
@@ -55,7 +56,8 @@ class OwnReportTest(unittest.TestCase):
 
     def conclude(self, *guests: Verdict, filters: tuple[str, ...] = ()) -> OwnReport:
         simulations = unittest.mock.Mock()
-        simulations.profiles.return_value = ["linux-6.1", "linux-6.1.0", "linux-7.0"]
+        simulations.profiles.return_value = ["linux-6.1", "linux-6.1.0"]
+        simulations.profile.side_effect = lambda name: stored_profile(self.places.profiles, name.removeprefix("linux-"))
 
         def run(kernels, given, folder, limit_s):
             self.assertEqual((list(kernels), given, limit_s), (list(self.simulated), filters, 300))

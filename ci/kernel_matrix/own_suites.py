@@ -77,12 +77,15 @@ class Simulations:
         """The names of the profiles that it was built with."""
         return re.findall(r"^(linux-\S+)", self._ask("profiles"), re.MULTILINE)
 
+    def profile(self, name: str) -> dict:
+        """A profile that it was built with."""
+        return parse_profile(self._ask("profiles", "show", name, "--json").encode(), f"{self._assay.name}'s profile {name}")
+
     def check_current(self, folder: Path) -> None:
         """HarnessTrouble if a recorded profile is not the one that it was built with: its verdicts would be old."""
         built = self.profiles()
         for path in sorted(folder.glob("linux-*.json")):
-            what = f"the profile {path.stem} in {self._assay.name}"
-            shown = parse_profile(self._ask("profiles", "show", path.stem, "--json"), what) if path.stem in built else None
+            shown = self.profile(path.stem) if path.stem in built else None
             if shown is None or not says_all_of(shown, parse_profile(path.read_bytes(), str(path))):
                 raise HarnessTrouble(f"{self._assay.name} was built before {path.name} was recorded; build it again")
 

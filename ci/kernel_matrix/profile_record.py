@@ -11,7 +11,8 @@ from kernel_matrix.kernel_cache import write_whole
 
 PROFILES = Path(__file__).resolve().parents[2] / "mocks" / "profiles"
 # What says nothing about what the kernel offers: a newer stable release of a series may offer just the same.
-_NO_CONTENT = ("name", "origin", "release", "version")
+# Nor does what could not be tried.
+_NO_CONTENT = ("name", "origin", "release", "version", "assumed")
 
 
 def profile_path(folder: Path, series: str) -> Path:
