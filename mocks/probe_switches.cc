@@ -138,6 +138,8 @@ Verdict try_cancel_by_op(Kernel& kernel) {
   timeout->fd = -1;
   timeout->addr = reinterpret_cast<std::uintptr_t>(&kHour);
   timeout->len = 1;
+  // Not 0: a kernel that takes the flag and matches by user_data, 0 here, must not find it.
+  timeout->user_data = 1;
   io_uring_sqe* cancel = ring->get_sqe();
   *cancel = {};
   cancel->opcode = IORING_OP_ASYNC_CANCEL;
