@@ -21,5 +21,8 @@ std::vector<Behaviour> ring_registration_behaviours();
 std::vector<Behaviour> ring_lifetime_behaviours();
 std::vector<Behaviour> ring_directories_behaviours();
 std::vector<Behaviour> ring_direct_descriptors_behaviours();
+std::vector<Behaviour> ring_accept_behaviours();
+std::vector<Behaviour> ring_connect_behaviours();
+std::vector<Behaviour> ring_send_receive_behaviours();
 
 }  // namespace assay::conformance
