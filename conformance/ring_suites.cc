@@ -4,13 +4,17 @@ namespace assay::conformance {
 
 void register_ring_suites(std::span<const KernelCase> kernels) {
   using Source = std::vector<Behaviour> (*)();
-  constexpr Source kSources[] = {
-      ring_setup_behaviours,       ring_submission_behaviours,        ring_overflow_behaviours,
-      ring_enter_behaviours,       ring_read_write_behaviours,        ring_files_behaviours,
-      ring_poll_behaviours,        ring_timeout_behaviours,           ring_cancel_behaviours,
-      ring_link_behaviours,        ring_registration_behaviours,      ring_lifetime_behaviours,
-      ring_directories_behaviours, ring_direct_descriptors_behaviours,
-      ring_accept_behaviours,      ring_connect_behaviours,            ring_send_receive_behaviours};
+  constexpr Source kSources[] = {ring_setup_behaviours,        ring_submission_behaviours,
+                                 ring_overflow_behaviours,     ring_enter_behaviours,
+                                 ring_read_write_behaviours,   ring_files_behaviours,
+                                 ring_poll_behaviours,         ring_timeout_behaviours,
+                                 ring_cancel_behaviours,       ring_link_behaviours,
+                                 ring_registration_behaviours, ring_lifetime_behaviours,
+                                 ring_directories_behaviours,  ring_direct_descriptors_behaviours,
+                                 ring_splice_behaviours,       ring_epoll_behaviours,
+                                 ring_futex_behaviours,        ring_waitid_behaviours,
+                                 ring_accept_behaviours,       ring_connect_behaviours,
+                                 ring_send_receive_behaviours};
   for (const Source behaviours : kSources) register_behaviours(behaviours(), kernels);
 }
 

@@ -44,8 +44,9 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
   }
   for (Request* request = armed_.last(); request != nullptr; request = armed_.before(request)) {
     if (!matches(*request, match, canceller)) continue;
-    if (!world_.has_feature(IORING_FEAT_FAST_POLL) && request->opcode() != IORING_OP_POLL_ADD) {
-      // Without fast poll it is a worker that waits there; it is interrupted, and its own result says so.
+    const bool worker_waits = request->operation->always_in_worker || !world_.has_feature(IORING_FEAT_FAST_POLL);
+    if (worker_waits && request->opcode() != IORING_OP_POLL_ADD) {
+      // It is a worker that waits there; it is interrupted, and its own result says so.
       disarm_file(*request);
       request->cancelled = true;
       fail(*request);
@@ -63,6 +64,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     return 0;
   }
   if (match.flags & IORING_ASYNC_CANCEL_FD) return -ENOENT;
+  if (const int count = cancel_waits(match); count != 0) return count;
   for (Request* request = timeouts_.first(); request != nullptr; request = timeouts_.after(request)) {
     if (!matches(*request, match, canceller)) continue;
     timeouts_.remove(request);
@@ -71,6 +73,29 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     return 0;
   }
   return -ENOENT;
+}
+
+/// Waits for children and for futexes stand in lists of their own; with IORING_ASYNC_CANCEL_ALL all of a list go at
+/// once. Returns how many, which is what is told. Before 6.15 nothing but the user_data was looked at.
+int SimRing::cancel_waits(const CancelMatch& match) {
+  const auto is_meant = [&](Request& request) {
+    if (world_.is_since(6, 15)) return matches(request, match, nullptr);
+    return request.sqe().user_data == match.user_data || (match.flags & IORING_ASYNC_CANCEL_ANY) != 0;
+  };
+  for (const bool children : {true, false}) {
+    int count = 0;
+    for (Request* request = revisited_.last(); request != nullptr;) {
+      Request* const before = revisited_.before(request);
+      if ((request->opcode() == uapi::kOpWaitid) == children && is_meant(*request)) {
+        end_revisits(*request, -ECANCELED);
+        ++count;
+        if (!(match.flags & IORING_ASYNC_CANCEL_ALL)) return count;
+      }
+      request = before;
+    }
+    if (count != 0) return count;
+  }
+  return 0;
 }
 
 /// What waits for its file ends with -ECANCELED; until its task work has run it can still be found.
@@ -157,7 +182,7 @@ void SimRing::cancel_everything() {
       request = next;
     }
   };
-  for (RequestList* list : {&completed_, &task_work_, &workers_, &drained_}) {
+  for (RequestList* list : {&completed_, &task_work_, &workers_, &drained_, &revisited_}) {
     while (Request* request = list->first()) {
       list->remove(request);
       drop_chain(request);

@@ -31,6 +31,7 @@ enum class Place : std::uint8_t {
   kWorker,      ///< Waits for a worker to carry it out.
   kArmed,       ///< Waits for its file.
   kTimer,       ///< Waits for time to pass.
+  kRevisited,   ///< Waits for what has no file to poll.
 };
 
 /// What an operation keeps of its own between its preparation and its end.
@@ -71,8 +72,9 @@ struct Request {
   bool cancelled;
   /// Of the last cancellation of several requests that found this one, so that it is not found twice.
   std::uint64_t cancel_sequence;
-  /// Known to the epoll of armed files, enabled or not.
+  /// Known to the epoll of armed files, enabled or not, by this fd.
   bool in_epoll;
+  int armed_fd;
   bool multishot;
   /// Its next request is a LINK_TIMEOUT that starts with it.
   bool arms_link_timeout;

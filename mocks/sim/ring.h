@@ -21,6 +21,8 @@
 
 namespace assay::internal {
 
+struct FutexWake;
+
 /// What a cancellation looks for (struct io_cancel_data).
 struct CancelMatch {
   std::uint64_t user_data = 0;
@@ -102,6 +104,9 @@ class SimRing {
   /// The same once more for a request that was armed edge-triggered: only what happens from now on counts.
   void stay_armed(Request& request, Step step);
   void disarm_file(Request& request);
+  /// Tries a request again once its file, or another descriptor that is its own, has one of these events. 0 or a
+  /// negative errno.
+  int retry_when_ready(Request& request, std::uint32_t events, int fd = -1);
   /// Runs `expired` (in the middle of `collect`) once the clock shows `request.deadline`.
   void arm_timer(Request& request, Step expired);
   void disarm_timer(Request& request);
@@ -111,6 +116,13 @@ class SimRing {
   void update_doorbell();
   /// Whether poll(2) on the ring's fd shows POLLIN.
   bool readable() const;
+  /// Waiting for what has no file to poll (revisits.cc).
+  void park_for_revisits(Request& request);
+  /// Asks those that wait so. Returns whether the wait of any of them is over.
+  bool revisit(bool before_sleep);
+  bool has_revisited() const { return !revisited_.empty(); }
+  /// Wakes waiters of a futex, the longest waiting first. Returns how many.
+  int wake_futex(const FutexWake& wake);
   bool poll_thread() const { return has_flag(IORING_SETUP_SQPOLL); }
   /// One turn of the SQPOLL thread. Returns whether it did something.
   bool run_poll_thread();
@@ -185,6 +197,8 @@ class SimRing {
   void post(Request& request, std::uint32_t flags);
   void commit();
   void wait_for_file(Request& request);
+  int arm_descriptor(Request& request, int fd, std::uint32_t events, Step step);
+  void end_revisits(Request& request, std::int32_t result);
   void run_in_worker(Request& request);
   bool run_passes(std::size_t wanted, std::size_t limit);
   void signal_eventfd();
@@ -196,6 +210,7 @@ class SimRing {
   void post_cancelled(Request& request, bool from_task_work);
   bool matches(Request& request, const CancelMatch& match, const Request* canceller) const;
   int cancel_one(const CancelMatch& match, const Request* canceller);
+  int cancel_waits(const CancelMatch& match);
   void cancel_armed(Request& request);
 
   // registration/resources.cc
@@ -257,6 +272,7 @@ class SimRing {
   RequestList task_work_;
   RequestList workers_;
   RequestList armed_;
+  RequestList revisited_;
   RequestList timeouts_;
   std::map<std::pair<Nanoseconds, std::uint64_t>, Request*> timers_;
   std::uint32_t timeouts_fired_ = 0;

@@ -18,6 +18,7 @@ namespace assay::internal {
 namespace {
 
 constexpr std::size_t kKernelSigsetBytes = 8;
+constexpr Nanoseconds kRevisitEvery = 1'000'000;
 
 /// ppoll(2) with a signal mask in the kernel's form.
 int ppoll_masked(pollfd* fds, std::size_t count, const timespec* timeout, const sigset_t* mask) {
@@ -147,7 +148,14 @@ Nanoseconds SimWorld::next_deadline() const {
   return next;
 }
 
+bool SimWorld::revisit_all() {
+  bool found = false;
+  for (const auto& ring : rings_) found |= ring->has_revisited() && ring->revisit(true);
+  return found;
+}
+
 int SimWorld::sleep(Visit& visit, const Wait& wait) {
+  if (revisit_all()) return 0;
   for (const auto& ring : rings_) ring->update_doorbell();
   return clock_.real() ? sleep_real(visit, wait) : sleep_virtual(visit, wait);
 }
@@ -191,7 +199,11 @@ int SimWorld::sleep_real(Visit& visit, const Wait& wait) {
   for (const auto& ring : rings_) {
     if (ring->armed_files_fd() >= 0) fds.push_back({ring->armed_files_fd(), POLLIN, 0});
   }
-  const Nanoseconds next = std::min(wait.deadline, next_deadline());
+  Nanoseconds next = std::min(wait.deadline, next_deadline());
+  for (const auto& ring : rings_) {
+    // Nobody tells when such a wait is over.
+    if (ring->has_revisited()) next = std::min(next, clock_.now() + kRevisitEvery);
+  }
   timespec left{};
   if (next != kNever) {
     const Nanoseconds duration = std::max<Nanoseconds>(next - clock_.now(), 0);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "assay/mocks/sim/operations/futex.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/setup.h"
 #include "assay/mocks/sim/user_memory.h"
@@ -223,6 +224,16 @@ void SimWorld::relax(int ring_fd) {
   if (find(ring_fd) == nullptr) return;
   // A loop that spins while nothing can happen must see time go by, or it would never end.
   if (!step(false)) clock_.advance_to(clock_.now() + 1'000);
+}
+
+int SimWorld::wake_futex(FutexWake wake) {
+  int woken = 0;
+  for (const auto& ring : rings_) {
+    const int more = ring->wake_futex(wake);
+    woken += more;
+    wake.count -= more;
+  }
+  return woken;
 }
 
 std::string SimWorld::describe_waiting() {

@@ -24,6 +24,7 @@
 namespace assay::internal {
 
 class SimRing;
+struct FutexWake;
 
 /// What the rings of one SimKernel share: the profile, the clock, the choices, the lock, and waiting.
 ///
@@ -64,6 +65,8 @@ class SimWorld {
   /// The ring that a call means, by its fd or by the index at which this thread registered it. 0, or the errno for what
   /// is no ring.
   int locate(int ring_fd, bool registered, SimRing** ring);
+  /// Wakes waiters of a futex on all rings. Returns how many.
+  int wake_futex(FutexWake wake);
 
  private:
   class Visit;
@@ -85,6 +88,8 @@ class SimWorld {
   bool step(bool in_call);
   int parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait, Nanoseconds* min_wait);
   int wait_for_completions(Visit& visit, SimRing& ring, unsigned min_complete, const Wait& wait, Nanoseconds min_wait);
+  /// Before time passes: lets those go on that wait for what nobody tells. Returns whether any did.
+  bool revisit_all();
   /// Lets time pass, or others in, until something may have changed. 0, -EINTR or -EDEADLK.
   int sleep(Visit& visit, const Wait& wait);
   int sleep_virtual(Visit& visit, const Wait& wait);

@@ -128,6 +128,31 @@ Outcome issue_fixed_fd_install(SimRing& ring, Request& request);
 int prepare_pipe(SimRing& ring, Request& request);
 Outcome issue_pipe(SimRing& ring, Request& request);
 
+// splice.cc
+int prepare_splice(SimRing& ring, Request& request);
+Outcome issue_splice(SimRing& ring, Request& request);
+int prepare_tee(SimRing& ring, Request& request);
+Outcome issue_tee(SimRing& ring, Request& request);
+
+// epoll.cc
+int prepare_epoll_ctl(SimRing& ring, Request& request);
+Outcome issue_epoll_ctl(SimRing& ring, Request& request);
+int prepare_epoll_wait(SimRing& ring, Request& request);
+Outcome issue_epoll_wait(SimRing& ring, Request& request);
+
+// waitid.cc
+int prepare_waitid(SimRing& ring, Request& request);
+Outcome issue_waitid(SimRing& ring, Request& request);
+bool revisit_waitid(SimRing& ring, Request& request, bool before_sleep, std::int32_t* result);
+
+// futex.cc
+int prepare_futex(SimRing& ring, Request& request);
+int prepare_futex_waitv(SimRing& ring, Request& request);
+Outcome issue_futex_wait(SimRing& ring, Request& request);
+Outcome issue_futex_waitv(SimRing& ring, Request& request);
+Outcome issue_futex_wake(SimRing& ring, Request& request);
+bool revisit_futex(SimRing& ring, Request& request, bool before_sleep, std::int32_t* result);
+
 // poll.cc
 int prepare_poll_add(SimRing& ring, Request& request);
 Outcome issue_poll_add(SimRing& ring, Request& request);

@@ -185,6 +185,20 @@ constexpr std::array<Operation, 64> make_table() {
                                  .ready_events = EPOLLOUT,
                                  .wakes_others = true,
                                  .may_be_in_worker = true};
+  table[IORING_OP_SPLICE] = {.prepare = prepare_splice,
+                             .issue = issue_splice,
+                             .needs_file = true,
+                             .wakes_others = true,
+                             .always_in_worker = true};
+  table[IORING_OP_TEE] = {
+      .prepare = prepare_tee, .issue = issue_tee, .needs_file = true, .wakes_others = true, .always_in_worker = true};
+  table[IORING_OP_EPOLL_CTL] = {.prepare = prepare_epoll_ctl, .issue = issue_epoll_ctl, .wakes_others = true};
+  table[uapi::kOpEpollWait] = {
+      .prepare = prepare_epoll_wait, .issue = issue_epoll_wait, .needs_file = true, .ready_events = EPOLLIN};
+  table[uapi::kOpWaitid] = {.prepare = prepare_waitid, .issue = issue_waitid, .revisit = revisit_waitid};
+  table[uapi::kOpFutexWait] = {.prepare = prepare_futex, .issue = issue_futex_wait, .revisit = revisit_futex};
+  table[uapi::kOpFutexWake] = {.prepare = prepare_futex, .issue = issue_futex_wake};
+  table[uapi::kOpFutexWaitv] = {.prepare = prepare_futex_waitv, .issue = issue_futex_waitv, .revisit = revisit_futex};
   return table;
 }
 
