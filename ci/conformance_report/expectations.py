@@ -93,7 +93,8 @@ def read(folder: Path, kernel: str) -> Expectations | None:
     path = folder / kernel
     if "/" in kernel or not path.is_file():
         return None
-    return parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    # Named as in the tree, wherever that is: the name stands in reports that are shown around.
+    return parse(path.read_text(encoding="utf-8", errors="replace"), "/".join(path.absolute().parts[-3:]))
 
 
 def _skips(tests: dict[str, TestResult], by_hand: Expectations) -> list[tuple[str, str]]:

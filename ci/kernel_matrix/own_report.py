@@ -141,7 +141,7 @@ def conclude(verdicts: Sequence[Verdict], simulations: Simulations, results_fold
             except ValueError as error:
                 complaint = f"it wrote XML that cannot be read ({error})"
         if complaint:
-            findings.append(Finding(Kind.RUN, "sim", "simulations", f"{complaint}; its output is {results_folder}/simulated.log"))
+            findings.append(Finding(Kind.RUN, "sim", "simulations", f"{complaint}; its output is simulated.log in the results"))
     about_profiles, notes = _profile_findings(verdicts, simulations, built)
     judgement = judge(results, expected, whole=not filters)
     judgement.findings = [*findings, *about_profiles, *judgement.findings]
