@@ -29,7 +29,10 @@ def _tests(verdict: Verdict) -> str:
 def progress_line(verdict: Verdict, done: int, count: int) -> str:
     seconds = f", {verdict.run.seconds:.0f} s" if verdict.run else ""
     reason = f": {verdict.reason}" if verdict.reason else ""
-    return f"[{done}/{count}] linux-{verdict.series}  {verdict.outcome.value}{reason}{seconds}"
+    # That a test of Assay's own failed is judged only when all kernels have told theirs.
+    outcome = "ran" if verdict.outcome == Outcome.PASSED and verdict.counts and verdict.counts.failed else verdict.outcome.value
+    tests = f" ({_tests(verdict)})" if verdict.counts else ""
+    return f"[{done}/{count}] linux-{verdict.series}  {outcome}{reason}{tests}{seconds}"
 
 
 def table(verdicts: list[Verdict]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from kernel_matrix.frames import Transcript
 from kernel_matrix.guest import GuestRun
 from kernel_matrix.guest_image import JUNIT_PATH
-from kernel_matrix.report import as_json, as_junit, results_of, table, write_guest_files
+from kernel_matrix.report import as_json, as_junit, progress_line, results_of, table, write_guest_files
 from kernel_matrix.verdict import Counts, Outcome, Verdict
 
 _TOLD = Transcript(
@@ -23,6 +23,13 @@ _VERDICTS = [
 
 
 class ReportTest(unittest.TestCase):
+    def test_a_line_tells_how_a_guest_ended(self):
+        self.assertEqual(progress_line(_VERDICTS[0], 1, 3),
+                         "[1/3] linux-5.10  failed: exit status 1 (1 passed, 1 failed, 0 skipped), 6 s")
+        self.assertEqual(progress_line(replace(_VERDICTS[0], outcome=Outcome.PASSED, reason=""), 2, 3),
+                         "[2/3] linux-5.10  ran (1 passed, 1 failed, 0 skipped), 6 s")
+        self.assertEqual(progress_line(_VERDICTS[2], 3, 3), "[3/3] linux-9.9  unavailable: the archive has no such series")
+
     def test_the_table_has_a_line_for_each_kernel(self):
         lines = table(_VERDICTS).splitlines()
         self.assertEqual(len(lines), 4)
