@@ -113,7 +113,7 @@ def _marked(verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> list[Ve
         kernel = f"linux-{verdict.series}"
         kinds = Counter(finding.kind for finding in findings if finding.kernel.removeprefix("sim:") == kernel)
         if verdict.outcome == Outcome.PASSED and kinds:
-            reason = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+            reason = ", ".join(f"{kind}: {count}" for kind, count in kinds.items())
             verdict = replace(verdict, outcome=Outcome.FAILED, reason=reason)
         marked.append(verdict)
     return marked

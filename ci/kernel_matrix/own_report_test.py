@@ -103,7 +103,7 @@ class OwnReportTest(unittest.TestCase):
         report = self.conclude(guest("6.1", "pp"))
         self.assertEqual(self.findings(report), [(Kind.DIFFERS, "sim:linux-6.1", "S.1")])
         self.assertEqual((report.verdicts[0].outcome, report.verdicts[0].reason),
-                         (Outcome.FAILED, "1 real and simulated differ"))
+                         (Outcome.FAILED, "real and simulated differ: 1"))
 
     def test_a_profile_that_differs_is_a_finding_that_names_what(self):
         self.record(guest("6.1", "p"))
