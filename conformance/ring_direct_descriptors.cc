@@ -14,8 +14,6 @@
 namespace assay::conformance {
 namespace {
 
-constexpr KernelVersion kChoosesSlots{5, 19};
-
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
 /// A table of empty slots; older kernels than 5.19 are given one of fds that are none.
@@ -88,8 +86,8 @@ void expect_piped_through_slots(Ring& ring, int read_slot, int write_slot) {
 
 void add_open_behaviours(std::vector<Behaviour>& behaviours) {
   const std::string suite = "RingDirectDescriptors";
-  const Needs direct{.opcodes = {IORING_OP_OPENAT, IORING_OP_CLOSE}, .since = {5, 15}};
-  const Needs chosen{.opcodes = {IORING_OP_OPENAT, IORING_OP_CLOSE}, .since = kChoosesSlots};
+  const Needs direct{.opcodes = {IORING_OP_OPENAT, IORING_OP_CLOSE}, .switches_on = {&Semantics::direct_descriptors}};
+  const Needs chosen{.opcodes = {IORING_OP_OPENAT, IORING_OP_CLOSE}, .switches_on = {&Semantics::direct_allocation}};
   const std::vector<Behaviour> added = {
       {suite, "OpensAFileIntoASlot", direct,
        [](KernelUnderTest& kernel) {
@@ -214,7 +212,10 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(take(ring), (Completion{1, 1, 0}));
          EXPECT_EQ(byte, 'x');
        }},
-      {suite, "OpensReadsAndClosesASlotInOneChain", chosen,
+      {suite,
+       "OpensReadsAndClosesASlotInOneChain",
+       {.opcodes = {IORING_OP_OPENAT, IORING_OP_CLOSE},
+        .switches_on = {&Semantics::direct_descriptors, &Semantics::linked_file_at_execution}},
        [](KernelUnderTest& kernel) {
          // Since 5.18 a linked request looks its file up when it runs, so that it finds what the one before it opened.
          Ring ring = open_ring(kernel);
@@ -272,8 +273,10 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(open_anywhere(ring, folder, "file"), 4);
        }},
       {suite,
-       "TookAnyFreeSlotForOneOutOfRangeBeforeLinux519",
-       {.opcodes = {IORING_OP_OPENAT}, .since = {5, 15}, .until = kChoosesSlots},
+       "TakesAnyFreeSlotForOneOutOfRangeWhereItCannotChoose",
+       {.opcodes = {IORING_OP_OPENAT},
+        .switches_on = {&Semantics::direct_descriptors},
+        .switches_off = {&Semantics::direct_allocation}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Folder folder;
@@ -283,7 +286,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
        }},
       {suite,
        "OpensIntoASlotWithOpenat2",
-       {.opcodes = {IORING_OP_OPENAT2}, .since = {5, 15}},
+       {.opcodes = {IORING_OP_OPENAT2}, .switches_on = {&Semantics::direct_descriptors}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Folder folder;
@@ -360,7 +363,7 @@ void add_range_behaviours(std::vector<Behaviour>& behaviours) {
 void add_update_behaviours(std::vector<Behaviour>& behaviours) {
   const std::string suite = "RingDirectDescriptors";
   const Needs update{.opcodes = {IORING_OP_FILES_UPDATE}};
-  const Needs chosen{.opcodes = {IORING_OP_FILES_UPDATE}, .since = kChoosesSlots};
+  const Needs chosen{.opcodes = {IORING_OP_FILES_UPDATE}, .switches_on = {&Semantics::direct_allocation}};
   const auto update_anywhere = [](Ring& ring, int* fds, unsigned count) {
     io_uring_prep_files_update(&next_sqe(ring), fds, count, static_cast<int>(IORING_FILE_INDEX_ALLOC));
     return run_one(ring).res;

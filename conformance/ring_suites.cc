@@ -11,10 +11,14 @@ void register_ring_suites(std::span<const KernelCase> kernels) {
                                  ring_cancel_behaviours,       ring_link_behaviours,
                                  ring_registration_behaviours, ring_lifetime_behaviours,
                                  ring_directories_behaviours,  ring_direct_descriptors_behaviours,
-                                 ring_splice_behaviours,       ring_epoll_behaviours,
+                                 ring_splice_behaviours,       ring_file_operations_behaviours,
+                                 ring_xattr_behaviours,        ring_registered_buffers_behaviours,
+                                 ring_tagged_files_behaviours, ring_epoll_behaviours,
                                  ring_futex_behaviours,        ring_waitid_behaviours,
                                  ring_accept_behaviours,       ring_connect_behaviours,
-                                 ring_send_receive_behaviours};
+                                 ring_send_receive_behaviours, ring_provided_buffers_behaviours,
+                                 ring_buffer_rings_behaviours, ring_recv_multishot_behaviours,
+                                 ring_bundles_behaviours,      ring_zero_copy_behaviours};
   for (const Source behaviours : kSources) register_behaviours(behaviours(), kernels);
 }
 

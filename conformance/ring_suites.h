@@ -22,11 +22,20 @@ std::vector<Behaviour> ring_lifetime_behaviours();
 std::vector<Behaviour> ring_directories_behaviours();
 std::vector<Behaviour> ring_direct_descriptors_behaviours();
 std::vector<Behaviour> ring_splice_behaviours();
+std::vector<Behaviour> ring_file_operations_behaviours();
+std::vector<Behaviour> ring_xattr_behaviours();
+std::vector<Behaviour> ring_registered_buffers_behaviours();
+std::vector<Behaviour> ring_tagged_files_behaviours();
 std::vector<Behaviour> ring_epoll_behaviours();
 std::vector<Behaviour> ring_futex_behaviours();
 std::vector<Behaviour> ring_waitid_behaviours();
 std::vector<Behaviour> ring_accept_behaviours();
 std::vector<Behaviour> ring_connect_behaviours();
 std::vector<Behaviour> ring_send_receive_behaviours();
+std::vector<Behaviour> ring_provided_buffers_behaviours();
+std::vector<Behaviour> ring_buffer_rings_behaviours();
+std::vector<Behaviour> ring_recv_multishot_behaviours();
+std::vector<Behaviour> ring_bundles_behaviours();
+std::vector<Behaviour> ring_zero_copy_behaviours();
 
 }  // namespace assay::conformance

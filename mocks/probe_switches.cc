@@ -176,6 +176,8 @@ void probe_switches(Kernel& kernel, Profile& profile) {
   };
   const std::vector<SwitchTrial> of_sockets = try_socket_switches(kernel);
   trials.insert(trials.end(), of_sockets.begin(), of_sockets.end());
+  const std::vector<SwitchTrial> of_files = try_file_switches(kernel);
+  trials.insert(trials.end(), of_files.begin(), of_files.end());
   for (const Switch& entry : switch_table()) {
     Verdict verdict;
     // The kernel itself announces some of them.

@@ -60,6 +60,8 @@ struct SwitchTrial {
 };
 /// Those of sockets and of provided-buffer rings.
 std::vector<SwitchTrial> try_socket_switches(Kernel& kernel);
+/// Those of file operations.
+std::vector<SwitchTrial> try_file_switches(Kernel& kernel);
 
 void probe_setup_flags(Kernel& kernel, Profile& profile);
 void probe_enter_flags(Kernel& kernel, Profile& profile);

@@ -70,6 +70,13 @@ struct Semantics {
   bool buffer_ring_incremental = false;
   /// URING_CMD has socket commands: SOCKET_URING_OP_SIOCINQ and the like (6.7).
   bool socket_commands = false;
+  /// Operations that open and close take a slot of the file table: io_uring_sqe::file_index (5.15).
+  bool direct_descriptors = false;
+  /// The kernel chooses the slot for IORING_FILE_INDEX_ALLOC (5.19).
+  bool direct_allocation = false;
+  /// FSYNC, STATX and other operations that have been there for long refuse a file_index, which means nothing to them
+  /// (5.15).
+  bool second_descriptor_refused = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

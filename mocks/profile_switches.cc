@@ -151,6 +151,21 @@ const std::vector<Switch>& switch_table() {
        .since = {6, 7},
        .until = {},
        .member = &Semantics::socket_commands},
+      {.name = "direct_descriptors",
+       .meaning = "operations that open and close take a slot of the file table, io_uring_sqe::file_index",
+       .since = {5, 15},
+       .until = {},
+       .member = &Semantics::direct_descriptors},
+      {.name = "direct_allocation",
+       .meaning = "the kernel chooses the slot for IORING_FILE_INDEX_ALLOC",
+       .since = {5, 19},
+       .until = {},
+       .member = &Semantics::direct_allocation},
+      {.name = "second_descriptor_refused",
+       .meaning = "FSYNC, STATX and other old operations refuse io_uring_sqe::file_index",
+       .since = {5, 15},
+       .until = {},
+       .member = &Semantics::second_descriptor_refused},
   };
   return table;
 }

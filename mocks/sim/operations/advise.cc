@@ -20,7 +20,7 @@ bool has_wide_lengths(SimRing& ring) { return ring.world().is_since(6, 11); }
 
 int prepare_fadvise(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.buf_index != 0 || sqe.splice_fd_in != 0) return -EINVAL;
+  if (sqe.buf_index != 0 || has_second_descriptor(ring, sqe)) return -EINVAL;
   if (sqe.addr != 0 && !has_wide_lengths(ring)) return -EINVAL;
   // What only sets how to read ahead is done at once; what touches pages is a worker's business.
   const bool at_once = sqe.fadvise_advice == POSIX_FADV_NORMAL || sqe.fadvise_advice == POSIX_FADV_RANDOM ||
@@ -39,7 +39,7 @@ Outcome issue_fadvise(SimRing& ring, Request& request) {
 
 int prepare_madvise(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.buf_index != 0 || sqe.splice_fd_in != 0) return -EINVAL;
+  if (sqe.buf_index != 0 || has_second_descriptor(ring, sqe)) return -EINVAL;
   return sqe.off != 0 && !has_wide_lengths(ring) ? -EINVAL : 0;
 }
 

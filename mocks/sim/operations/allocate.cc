@@ -10,9 +10,9 @@
 
 namespace assay::internal {
 
-int prepare_fallocate(SimRing&, Request& request) {
+int prepare_fallocate(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  return sqe.buf_index != 0 || sqe.rw_flags != 0 || sqe.splice_fd_in != 0 ? -EINVAL : 0;
+  return sqe.buf_index != 0 || sqe.rw_flags != 0 || has_second_descriptor(ring, sqe) ? -EINVAL : 0;
 }
 
 Outcome issue_fallocate(SimRing& ring, Request& request) {

@@ -6,7 +6,7 @@
 namespace assay::internal {
 
 /// io_uring_sqe::file_index means something to operations that open and close (5.15).
-inline bool has_direct_descriptors(SimRing& ring) { return ring.world().is_since(5, 15); }
+inline bool has_direct_descriptors(SimRing& ring) { return ring.world().profile().semantics.direct_descriptors; }
 
 /// Whether the request is about a slot: its number plus one, or IORING_FILE_INDEX_ALLOC for any that is free (5.19).
 inline bool is_direct(SimRing& ring, const Request& request) {

@@ -13,7 +13,7 @@ namespace assay::internal {
 
 int prepare_epoll_ctl(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.buf_index != 0 || (sqe.splice_fd_in != 0 && ring.world().is_since(5, 15))) return -EINVAL;
+  if (sqe.buf_index != 0 || has_second_descriptor(ring, sqe)) return -EINVAL;
   request.bytes.resize(sizeof(epoll_event));
   if (sqe.len == EPOLL_CTL_DEL) return 0;
   return copy_from_user(request.bytes.data(), sqe.addr, sizeof(epoll_event)) ? 0 : -EFAULT;

@@ -12,10 +12,10 @@ namespace {
 constexpr std::uint64_t kAnySlot = 0xffffffff;  // IORING_FILE_INDEX_ALLOC
 }  // namespace
 
-int prepare_files_update(SimRing&, Request& request) {
+int prepare_files_update(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.flags & IOSQE_FIXED_FILE) return -EINVAL;
-  if (sqe.rw_flags != 0 || sqe.splice_fd_in != 0 || sqe.len == 0) return -EINVAL;
+  if (sqe.rw_flags != 0 || has_second_descriptor(ring, sqe) || sqe.len == 0) return -EINVAL;
   return 0;
 }
 
@@ -24,7 +24,7 @@ Outcome issue_files_update(SimRing& ring, Request& request) {
   auto* fds = reinterpret_cast<std::int32_t*>(sqe.addr);
   // The kernel, too, takes 32 bits of the offset.
   const auto offset = static_cast<std::uint32_t>(sqe.off);
-  const bool any = offset == kAnySlot && ring.world().is_since(5, 19);
+  const bool any = offset == kAnySlot && ring.world().profile().semantics.direct_allocation;
   return finish(ring, request,
                 any ? ring.update_files_where_free(fds, sqe.len) : ring.update_files(offset, fds, sqe.len, nullptr));
 }

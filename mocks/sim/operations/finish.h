@@ -21,4 +21,10 @@ inline Outcome finish_without_cutting(SimRing& ring, Request& request, std::int6
   return Outcome::kDone;
 }
 
+/// Whether io_uring_sqe::file_index, which stands where SPLICE has its second descriptor, is anything but 0 on a kernel
+/// that refuses that where it means nothing.
+inline bool has_second_descriptor(SimRing& ring, const io_uring_sqe& sqe) {
+  return sqe.splice_fd_in != 0 && ring.world().profile().semantics.second_descriptor_refused;
+}
+
 }  // namespace assay::internal

@@ -44,7 +44,6 @@ int prepare_open(SimRing& ring, Request& request, std::uint64_t flags) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.buf_index != 0) return -EINVAL;
   if (sqe.flags & IOSQE_FIXED_FILE) return -EBADF;
-  if (sqe.file_index != 0 && !has_direct_descriptors(ring) && ring.world().is_since(5, 14)) return -EINVAL;
   if (const int error = copy_path_from_user(&request.path, sqe.addr); error != 0) return error;
   if (is_direct(ring, request) && (flags & O_CLOEXEC) != 0) return -EINVAL;  // a slot has no such flag
   // Since 5.12 what the kernel's caches know is opened at once. What changes the directory never is.

@@ -47,7 +47,7 @@ int prepare(SimRing& ring, Request& request) {
   if (request.sqe().splice_flags & ~kKnownFlags) return -EINVAL;
   request.state = std::make_unique<SpliceState>();
   // Since 5.18 it is looked up when the request runs, as other files are.
-  return ring.world().is_since(5, 18) ? 0 : take_in_file(ring, request);
+  return ring.world().profile().semantics.linked_file_at_execution ? 0 : take_in_file(ring, request);
 }
 
 bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }

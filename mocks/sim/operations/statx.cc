@@ -14,7 +14,7 @@ namespace assay::internal {
 
 int prepare_statx(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.buf_index != 0 || (sqe.splice_fd_in != 0 && ring.world().is_since(5, 15))) return -EINVAL;
+  if (sqe.buf_index != 0 || has_second_descriptor(ring, sqe)) return -EINVAL;
   if (sqe.flags & IOSQE_FIXED_FILE) return -EBADF;
   const int error = copy_path_from_user(&request.path, sqe.addr);
   const bool may_be_empty = (sqe.statx_flags & AT_EMPTY_PATH) != 0;

@@ -13,7 +13,7 @@ namespace assay::internal {
 namespace {
 
 bool has_clean_fields(SimRing& ring, const io_uring_sqe& sqe) {
-  return sqe.addr == 0 && sqe.buf_index == 0 && (sqe.splice_fd_in == 0 || !ring.world().is_since(5, 16));
+  return sqe.addr == 0 && sqe.buf_index == 0 && !has_second_descriptor(ring, sqe);
 }
 
 }  // namespace

@@ -135,7 +135,7 @@ int SimRing::set_file_alloc_range(void* arg, unsigned count) {
 }
 
 int SimRing::install_direct_file(std::uint32_t file_index, int fd) {
-  const bool chosen = file_index == kChosenSlot && world_.is_since(5, 19);
+  const bool chosen = file_index == kChosenSlot && world_.profile().semantics.direct_allocation;
   std::size_t slot = file_index - 1;
   if (chosen) {
     const int found = files_.choose_slot();
