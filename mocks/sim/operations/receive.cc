@@ -257,7 +257,8 @@ Outcome issue_receive(SimRing& ring, Request& request) {
     state.left.clear();
     state.done = 0;
     if (is_message(request)) state.wanted = 0;
-    if (waiting == 0) return Outcome::kWouldBlock;
+    // Up to 6.3 it was tried once more in any case.
+    if (waiting == 0 && ring.world().is_since(6, 4)) return Outcome::kWouldBlock;
   }
 }
 
