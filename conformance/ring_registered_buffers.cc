@@ -252,7 +252,9 @@ void add_table_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(update(ring, 1, {iovec{}}), 1) << "a null pointer empties the slot";
          EXPECT_EQ(take(ring), (Completion{79, 0, 0}));
        }},
-      {suite, "TellsTheTagsWhenTheTableGoes", tags,
+      {suite,
+       "TellsTheTagsWhenTheTableGoesSinceLinux613",
+       {.register_ops = {IORING_REGISTER_BUFFERS2}, .since = {6, 13}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          char memory[12] = {};
@@ -263,6 +265,18 @@ void add_table_behaviours(std::vector<Behaviour>& behaviours) {
          const auto completions = take(ring, 2);
          EXPECT_EQ(find(completions, 77).res, 0);
          EXPECT_EQ(find(completions, 79).res, 0);
+         EXPECT_TRUE(take_ready(ring).empty());
+       }},
+      {suite,
+       "TellsNoTagWhenTheTableGoesBeforeLinux613",
+       {.register_ops = {IORING_REGISTER_BUFFERS2}, .until = {6, 13}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         char memory[4] = {};
+         ASSERT_EQ(register_tagged(ring, {part_of(memory, 4)}, {77}), 0);
+         EXPECT_EQ(unregister_buffers(ring), 0);
+         prepare_nop(ring, 1);
+         EXPECT_EQ(run_one(ring).user_data, 1u);
          EXPECT_TRUE(take_ready(ring).empty());
        }},
       {suite, "TellsATagOnlyWhenNoRequestUsesTheBuffer", tags,
@@ -377,10 +391,10 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          ASSERT_EQ(register_tagged(from, {part_of(memory, 4), part_of(memory + 4, 4)}, {77, 0}), 0);
          EXPECT_EQ(clone(to, all_of(from)), 0);
          EXPECT_EQ(read_fixed(to, file.get(), memory + 4, 4, 1), 4);
-         EXPECT_EQ(unregister_buffers(from), 0);
+         EXPECT_EQ(update(from, 0, {iovec{}}), 1);
          EXPECT_EQ(take(from).user_data, 77u) << "the tag is the other ring's";
          EXPECT_EQ(read_fixed(to, file.get(), memory, 4, 0), 4) << "the copy stays";
-         EXPECT_EQ(unregister_buffers(to), 0);
+         EXPECT_EQ(update(to, 0, {iovec{}}), 1);
          EXPECT_TRUE(take_ready(to).empty()) << "a copy has no tag";
        }},
       {suite, "RefusesToCloneOverATable", cloned,
@@ -479,7 +493,7 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(take(to), (Completion{78, 0, 0}));
          EXPECT_EQ(read_fixed(to, file.get(), memory, 4, 1), 4);
          EXPECT_EQ(read_fixed(to, file.get(), memory + 4, 4, 0), 4) << "what is not in the range stays";
-         EXPECT_EQ(unregister_buffers(to), 0);
+         EXPECT_EQ(update(to, 0, {iovec{}}), 1);
          EXPECT_EQ(take(to), (Completion{77, 0, 0})) << "with its tag";
        }},
       {suite, "RefusesRangesThatLeaveTheTables", ranged,

@@ -56,7 +56,9 @@ std::vector<Behaviour> ring_tagged_files_behaviours() {
          EXPECT_EQ(update(ring, 1, {-1}), 1);
          EXPECT_EQ(take(ring), (Completion{79, 0, 0}));
        }},
-      {suite, "TellsTheTagsWhenTheTableGoes", tags,
+      {suite,
+       "TellsTheTagsWhenTheTableGoesSinceLinux613",
+       {.register_ops = {IORING_REGISTER_FILES2}, .since = {6, 13}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file("file");
@@ -65,6 +67,18 @@ std::vector<Behaviour> ring_tagged_files_behaviours() {
          const auto completions = take(ring, 2);
          EXPECT_EQ(find(completions, 77).res, 0);
          EXPECT_EQ(find(completions, 79).res, 0);
+         EXPECT_TRUE(take_ready(ring).empty());
+       }},
+      {suite,
+       "TellsNoTagWhenTheTableGoesBeforeLinux613",
+       {.register_ops = {IORING_REGISTER_FILES2}, .until = {6, 13}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const Fd file = make_file("file");
+         ASSERT_EQ(register_tagged(ring, {file.get()}, {77}), 0);
+         EXPECT_EQ(ring.unregister_files(), 0);
+         prepare_nop(ring, 1);
+         EXPECT_EQ(run_one(ring).user_data, 1u);
          EXPECT_TRUE(take_ready(ring).empty());
        }},
       {suite, "TellsATagOnlyWhenNoRequestUsesTheFile", tags,

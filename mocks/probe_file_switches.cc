@@ -1,4 +1,4 @@
-// What file operations of a kernel know: no feature bit tells.
+// What operations on files, and waits for futexes, do: no feature bit tells.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -40,6 +40,38 @@ Verdict try_second_descriptor(Kernel& kernel) {
   return *result == -EINVAL;
 }
 
+/// A wait for a futex that nobody wakes, for a nanosecond.
+Verdict try_limited_futex(Kernel& kernel) {
+  constexpr std::uint64_t kLimit = 2;
+  static constexpr __kernel_timespec kNanosecond = {0, 1};
+  static constexpr std::uint32_t kWord = 0;
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!ring) return std::nullopt;
+  io_uring_sqe* wait = ring->get_sqe();
+  *wait = {};
+  wait->opcode = uapi::kOpFutexWait;
+  wait->flags = IOSQE_IO_LINK;
+  wait->fd = 2 | 128;  // 32 bits, private
+  wait->addr = reinterpret_cast<std::uintptr_t>(&kWord);
+  wait->addr3 = ~std::uint32_t{0};
+  wait->user_data = 1;
+  io_uring_sqe* limit = ring->get_sqe();
+  *limit = {};
+  limit->opcode = IORING_OP_LINK_TIMEOUT;
+  limit->fd = -1;
+  limit->addr = reinterpret_cast<std::uintptr_t>(&kNanosecond);
+  limit->len = 1;
+  limit->user_data = kLimit;
+  if (ring->submit() < 1) return std::nullopt;
+  for (const TrialCompletion& completion : run_trial(*ring, 2)) {
+    if (completion.user_data != kLimit) continue;
+    // Anything else than these two is of a kernel without such waits.
+    if (completion.res == -ETIME) return true;
+    if (completion.res == 1) return false;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<SwitchTrial> try_file_switches(Kernel& kernel) {
@@ -49,6 +81,7 @@ std::vector<SwitchTrial> try_file_switches(Kernel& kernel) {
       {&Semantics::direct_descriptors, at_slot ? Verdict(*at_slot == -ENXIO) : std::nullopt},
       {&Semantics::direct_allocation, anywhere ? Verdict(*anywhere == -ENFILE) : std::nullopt},
       {&Semantics::second_descriptor_refused, try_second_descriptor(kernel)},
+      {&Semantics::link_timeout_tells_etime, try_limited_futex(kernel)},
   };
 }
 

@@ -60,7 +60,7 @@ struct SwitchTrial {
 };
 /// Those of sockets and of provided-buffer rings.
 std::vector<SwitchTrial> try_socket_switches(Kernel& kernel);
-/// Those of file operations.
+/// Those of file operations and of futexes.
 std::vector<SwitchTrial> try_file_switches(Kernel& kernel);
 
 void probe_setup_flags(Kernel& kernel, Profile& profile);

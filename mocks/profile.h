@@ -68,6 +68,8 @@ struct Semantics {
   bool buffer_ring_mmap = false;
   /// The same takes IOU_PBUF_RING_INC (6.12).
   bool buffer_ring_incremental = false;
+  /// The same takes io_uring_buf_reg::min_left for incremental rings (7.1).
+  bool buffer_ring_min_left = false;
   /// URING_CMD has socket commands: SOCKET_URING_OP_SIOCINQ and the like (6.7).
   bool socket_commands = false;
   /// Operations that open and close take a slot of the file table: io_uring_sqe::file_index (5.15).
@@ -77,6 +79,8 @@ struct Semantics {
   /// FSYNC, STATX and other operations that have been there for long refuse a file_index, which means nothing to them
   /// (5.15).
   bool second_descriptor_refused = false;
+  /// A LINK_TIMEOUT that ended a wait for a futex or a child tells -ETIME (7.3), rather than how many it has ended.
+  bool link_timeout_tells_etime = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

@@ -146,6 +146,12 @@ const std::vector<Switch>& switch_table() {
        .since = {6, 12},
        .until = {},
        .member = &Semantics::buffer_ring_incremental},
+      {.name = "buffer_ring_min_left",
+       .meaning = "incremental buffer rings take io_uring_buf_reg::min_left",
+       // Backported to 6.18, whose later releases have it.
+       .since = {7, 1},
+       .until = {},
+       .member = &Semantics::buffer_ring_min_left},
       {.name = "socket_commands",
        .meaning = "URING_CMD has socket commands, SOCKET_URING_OP_SIOCINQ and the like",
        .since = {6, 7},
@@ -166,6 +172,11 @@ const std::vector<Switch>& switch_table() {
        .since = {5, 15},
        .until = {},
        .member = &Semantics::second_descriptor_refused},
+      {.name = "link_timeout_tells_etime",
+       .meaning = "a LINK_TIMEOUT that ended a wait for a futex or a child tells -ETIME, rather than how many it ended",
+       .since = {7, 3},
+       .until = {},
+       .member = &Semantics::link_timeout_tells_etime},
   };
   return table;
 }

@@ -214,6 +214,7 @@ class SimRing {
   void cancel_armed(Request& request);
 
   // registration/resources.cc
+  bool tells_tags_of_gone_tables();
   int read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request);
   int read_resource_update(const void* arg, unsigned bytes, io_uring_rsrc_update2* update);
 

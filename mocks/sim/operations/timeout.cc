@@ -89,7 +89,10 @@ void run_link_timeout(SimRing& ring, Request& request) {
   if (request.found_limited) {
     CancelMatch match;
     match.user_data = request.limited_user_data;
-    if (const int error = ring.cancel(match, &request); error != 0) result = error;
+    // Waits for children and futexes are told of by their number, which kernels took for an error until 7.3.
+    const int ended = ring.cancel(match, &request);
+    const bool tells_number = ended > 0 && !ring.world().profile().semantics.link_timeout_tells_etime;
+    if (ended < 0 || tells_number) result = ended;
   }
   ring.complete(request, result);
 }

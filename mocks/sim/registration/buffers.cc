@@ -67,6 +67,7 @@ int SimRing::register_buffers2(void* arg, unsigned bytes) {
 int SimRing::unregister_buffers() {
   if (buffers_.empty()) return -ENXIO;
   const BufferTable gone = std::exchange(buffers_, {});
+  if (!tells_tags_of_gone_tables()) forget_tags(gone);
   return 0;
 }
 

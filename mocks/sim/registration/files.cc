@@ -72,6 +72,7 @@ int SimRing::unregister_files() {
   if (!files_.exists()) return -ENXIO;
   // Told only when the table is gone, for whoever is told may look.
   FileTable gone = std::exchange(files_, {});
+  if (!tells_tags_of_gone_tables()) gone.discard();
   return 0;
 }
 

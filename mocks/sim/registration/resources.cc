@@ -16,6 +16,9 @@ void SimRing::tell_tag(std::uint64_t tag) {
   post_message({tag, 0, 0, {0, 0}});
 }
 
+/// Before 6.13 a tag is told only when its slot changes.
+bool SimRing::tells_tags_of_gone_tables() { return world_.is_since(6, 13); }
+
 int SimRing::read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request) {
   if (bytes != sizeof *request) return -EINVAL;
   if (!copy_from_user(request, arg, sizeof *request)) return -EFAULT;
