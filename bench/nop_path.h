@@ -64,7 +64,7 @@ class LiburingNops {
 /// The same NOPs, the same work step by step, through Ring over LinuxKernel.
 class RingNops {
  public:
-  explicit RingNops(TaskWork task_work) : ring_(open(task_work)) {}
+  explicit RingNops(TaskWork task_work, Kernel& kernel = LinuxKernel::instance()) : ring_(open(kernel, task_work)) {}
 
   void round(unsigned batch) {
     for (unsigned i = 0; i < batch; ++i) io_uring_prep_nop(ring_.get_sqe());
@@ -76,10 +76,10 @@ class RingNops {
   }
 
  private:
-  static Ring open(TaskWork task_work) {
-    auto ring = Ring::create(LinuxKernel::instance(), {.sq_entries = kMaxBatch,
-                                                       .setup_flags = setup_flags_of(task_work),
-                                                       .register_ring_fd = task_work == TaskWork::kDeferred});
+  static Ring open(Kernel& kernel, TaskWork task_work) {
+    auto ring = Ring::create(kernel, {.sq_entries = kMaxBatch,
+                                      .setup_flags = setup_flags_of(task_work),
+                                      .register_ring_fd = task_work == TaskWork::kDeferred});
     if (!ring) give_up("Ring::create", -ring.error().code.value());
     return std::move(*ring);
   }

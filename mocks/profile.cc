@@ -18,13 +18,13 @@ struct Documented {
   KernelVersion version;
 };
 
-// Upstream releases that bracket io_uring's history: without NODROP, READ, WRITE and OPENAT; with them, without
-// EXT_ARG, multishot and CQE_SKIP; with nearly all. A third number tells a documented original from what distributions
-// ship under that version, which a recorded profile of the shorter name describes.
+// Upstream releases that nobody ships any more as they were: the first; the last without NODROP, READ, WRITE and
+// OPENAT; the first with them; the last without EXT_ARG and multishot polls; the last before task work could be put
+// off; two that are kept for long. A third number tells a documented original from what distributions ship under that
+// version, which a recorded profile of the shorter name describes.
 constexpr Documented kDocumented[] = {
-    {"linux-5.4", {5, 4}},
-    {"linux-5.10.0", {5, 10}},
-    {"linux-6.12.0", {6, 12}},
+    {"linux-5.1", {5, 1}},   {"linux-5.4", {5, 4}}, {"linux-5.6", {5, 6}},     {"linux-5.10.0", {5, 10}},
+    {"linux-5.15", {5, 15}}, {"linux-6.6", {6, 6}}, {"linux-6.12.0", {6, 12}},
 };
 
 constexpr std::string_view kRunning = "linux-running";
