@@ -328,11 +328,11 @@ void the_timeout_comes_first(BackendScenario& s) {
 void readiness_comes_first(BackendScenario& s) {
   Pipe pipe = make_readable_pipe();
   Told &told = s.tell(), &later = s.tell();
-  s.fd_event(pipe.read_end.get(), kReadable, told.callback(), s.moment());
+  s.fd_event(pipe.read_end.get(), kReadable, told.callback(), 10 * s.moment());
   s.run_until(told, 1);
   EXPECT_EQ(told.bits, std::vector<unsigned>{kReadable});
   // Let the time pass that it would have taken.
-  s.timer(2 * s.moment(), later.callback());
+  s.timer(12 * s.moment(), later.callback());
   s.run_until(later, 1);
   EXPECT_EQ(told.calls(), 1u) << "the timeout went with the event";
 }

@@ -79,12 +79,13 @@ void zero_is_now(BackendScenario& s) {
 void adding_again_moves_it_later(BackendScenario& s) {
   Told& told = s.tell();
   const auto start = s.now();
-  const EventId timer = s.timer(s.moment(), told.callback());
+  // Far enough off that it cannot fire before it is added again.
+  const EventId timer = s.timer(10 * s.moment(), told.callback());
   s.run(RunMode::kNonBlock);
-  must(s.backend().add_event(timer, 4 * s.moment()));
+  must(s.backend().add_event(timer, 13 * s.moment()));
   EXPECT_EQ(s.run(RunMode::kUntilIdle), RunResult::kHadEvents);
   EXPECT_EQ(told.calls(), 1u);
-  EXPECT_GE(s.now() - start, 4 * s.moment());
+  EXPECT_GE(s.now() - start, 13 * s.moment());
 }
 
 void adding_again_moves_it_earlier(BackendScenario& s) {
@@ -100,8 +101,8 @@ void adding_again_moves_it_earlier(BackendScenario& s) {
 
 void a_deleted_timer_does_not_fire(BackendScenario& s) {
   Told &deleted = s.tell(), &later = s.tell();
-  const EventId timer = s.timer(s.moment(), deleted.callback());
-  s.timer(3 * s.moment(), later.callback());
+  const EventId timer = s.timer(10 * s.moment(), deleted.callback());
+  s.timer(12 * s.moment(), later.callback());
   s.run(RunMode::kNonBlock);
   must(s.backend().delete_event(timer));
   EXPECT_EQ(s.run(RunMode::kUntilIdle), RunResult::kHadEvents);

@@ -257,7 +257,8 @@ std::vector<Behaviour> ring_enter_behaviours() {
        {.features = uapi::kFeatMinTimeout},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         __kernel_timespec first{.tv_sec = 0, .tv_nsec = 4'000'000};
+         const std::chrono::nanoseconds delay = 20 * kernel.kernel_case().options.moment;
+         __kernel_timespec first{.tv_sec = delay / 1s, .tv_nsec = (delay % 1s).count()};
          io_uring_prep_timeout(&next_sqe(ring), &first, 0, 0);
          ring.flush_sq();
          const __kernel_timespec time{.tv_sec = 20, .tv_nsec = 0};

@@ -188,7 +188,9 @@ std::vector<Behaviour> ring_futex_behaviours() {
          Ring ring = open_ring(kernel);
          const std::uint32_t word = 0;
          prepare_wait(ring, word, 0, 1).flags = IOSQE_IO_LINK;
-         __kernel_timespec brief{.tv_sec = 0, .tv_nsec = 1'000'000};
+         // Far enough off that the futex waits by then.
+         const std::chrono::nanoseconds delay = 10 * kernel.kernel_case().options.moment;
+         __kernel_timespec brief{.tv_sec = 0, .tv_nsec = delay.count()};
          io_uring_sqe& limit = next_sqe(ring);
          io_uring_prep_link_timeout(&limit, &brief, 0);
          limit.user_data = 2;
