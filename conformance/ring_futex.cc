@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 
 #include "assay/conformance/ring_actions.h"
