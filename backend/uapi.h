@@ -88,6 +88,15 @@ inline std::uint16_t pbuf_flags(const io_uring_buf_reg& request) {
 inline void set_pbuf_flags(io_uring_buf_reg& request, std::uint16_t flags) {
   std::memcpy(&request.bgid + 1, &flags, sizeof flags);
 }
+// io_uring_buf_reg::min_left, in the first half of what older headers call resv[0].
+inline std::uint32_t pbuf_min_left(const io_uring_buf_reg& request) {
+  std::uint32_t min_left;
+  std::memcpy(&min_left, &request.resv[0], sizeof min_left);
+  return min_left;
+}
+inline void set_pbuf_min_left(io_uring_buf_reg& request, std::uint32_t min_left) {
+  std::memcpy(&request.resv[0], &min_left, sizeof min_left);
+}
 inline constexpr std::uint64_t kOffPbufRing = 0x80000000;
 inline constexpr unsigned kOffPbufShift = 16;
 
@@ -104,7 +113,7 @@ inline constexpr std::uint32_t kSocketOpSiocoutq = 1;
 inline constexpr std::uint32_t kSocketOpGetsockopt = 2;
 inline constexpr std::uint32_t kSocketOpSetsockopt = 3;
 
-inline constexpr std::uint32_t kFixedFdNoCloexec = 1u << 0;     // io_uring_sqe::install_fd_flags
+inline constexpr std::uint32_t kFixedFdNoCloexec = 1u << 0;  // io_uring_sqe::install_fd_flags
 
 /// The argument of IORING_REGISTER_CLONE_BUFFERS (struct io_uring_clone_buffers), and its flags.
 struct CloneBuffers {

@@ -136,7 +136,7 @@ std::vector<Behaviour> registration_behaviours() {
          ASSERT_EQ(try_register(ring, request_for(page, 4)), 0);
          io_uring_buf_reg request{};
          request.bgid = kGroup;
-         request.resv[0] = 1;
+         request.resv[1] = 1;
          EXPECT_EQ(ring.register_op(IORING_UNREGISTER_PBUF_RING, &request, 1), -EINVAL);
        }},
       {suite, "TellTheirHead", status,
@@ -150,9 +150,9 @@ std::vector<Behaviour> registration_behaviours() {
          receive_text(ring, "x");
          EXPECT_EQ(buffers.head(), 2);
        }},
-      {suite, "TellNoHeadOfWhatIsNoRing",
-       {.opcodes = {IORING_OP_PROVIDE_BUFFERS},
-        .register_ops = {IORING_REGISTER_PBUF_RING, uapi::kRegisterPbufStatus}},
+      {suite,
+       "TellNoHeadOfWhatIsNoRing",
+       {.opcodes = {IORING_OP_PROVIDE_BUFFERS}, .register_ops = {IORING_REGISTER_PBUF_RING, uapi::kRegisterPbufStatus}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          BufferPool pool(2, 16);
@@ -329,11 +329,12 @@ std::vector<Behaviour> mapped_behaviours() {
          Ring ring = open_ring(kernel);
          void* memory = nullptr;
          const std::uint64_t offset = uapi::kOffPbufRing | (std::uint64_t{kGroup} << uapi::kOffPbufShift);
-         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -EINVAL);
+         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -ENOMEM);
          BufferRing own(ring, kGroup, 4);
-         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -EINVAL) << "it is the program's memory";
+         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -ENOMEM) << "it is the program's memory";
        }},
-      {suite, "AreNotMappedWhereThatCameLater",
+      {suite,
+       "AreNotMappedWhereThatCameLater",
        {.register_ops = {IORING_REGISTER_PBUF_RING}, .switches_off = {&Semantics::buffer_ring_mmap}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -349,6 +350,7 @@ std::vector<Behaviour> incremental_behaviours() {
   const std::string suite = "RingBufferRings";
   const Needs incremental{.register_ops = {IORING_REGISTER_PBUF_RING},
                           .switches_on = {&Semantics::buffer_ring_incremental}};
+  const Needs min_left{.register_ops = {IORING_REGISTER_PBUF_RING}, .switches_on = {&Semantics::buffer_ring_min_left}};
   return {
       {suite, "AreUsedBitByBitWhenIncremental", incremental,
        [](KernelUnderTest& kernel) {
@@ -401,7 +403,34 @@ std::vector<Behaviour> incremental_behaviours() {
          }
          EXPECT_EQ(pool.text(0, 4), "abab");
        }},
-      {suite, "AreNotIncrementalWhereThatCameLater",
+      {suite, "AreUsedUpWhenTooLittleIsLeft", min_left,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const Page page;
+         io_uring_buf_reg request = request_for(page, 2);
+         uapi::set_pbuf_flags(request, uapi::kPbufRingInc);
+         uapi::set_pbuf_min_left(request, 4);
+         ASSERT_EQ(try_register(ring, request), 0);
+         BufferPool pool(1, 8);
+         auto* memory = static_cast<io_uring_buf_ring*>(page.get());
+         auto* first = static_cast<io_uring_buf*>(page.get());
+         first->addr = reinterpret_cast<std::uintptr_t>(pool.at(0));
+         first->len = pool.bytes();
+         __atomic_store_n(&memory->tail, 1, __ATOMIC_RELEASE);
+         EXPECT_EQ(receive_text(ring, "abcd"), (Completion{90, 4, IORING_CQE_F_BUFFER | uapi::kCqeFBufMore}));
+         EXPECT_EQ(receive_text(ring, "e"), (Completion{90, 1, IORING_CQE_F_BUFFER}));
+         EXPECT_EQ(receive_text(ring, "x").res, -ENOBUFS);
+       }},
+      {suite, "HaveALimitOfWhatIsLeftOnlyWhenIncremental", min_left,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const Page page;
+         io_uring_buf_reg request = request_for(page, 2);
+         uapi::set_pbuf_min_left(request, 4);
+         EXPECT_EQ(try_register(ring, request), -EINVAL);
+       }},
+      {suite,
+       "AreNotIncrementalWhereThatCameLater",
        {.register_ops = {IORING_REGISTER_PBUF_RING}, .switches_off = {&Semantics::buffer_ring_incremental}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

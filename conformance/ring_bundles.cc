@@ -74,8 +74,7 @@ std::vector<Behaviour> ring_bundles_behaviours() {
          BufferPool pool(8, 4);
          buffers.add(pool);
          const SocketPair pair = make_tcp_pair();
-         prepare_recv_multishot(ring, pair.far.get(), kGroup, 1).ioprio =
-             IORING_RECV_MULTISHOT | uapi::kRecvsendBundle;
+         prepare_recv_multishot(ring, pair.far.get(), kGroup, 1).ioprio = IORING_RECV_MULTISHOT | uapi::kRecvsendBundle;
          submit_all(ring);
          unsigned next = 0;
          for (const std::string_view sent : {"0123456", "89"}) {
@@ -132,14 +131,17 @@ std::vector<Behaviour> ring_bundles_behaviours() {
          prepare_send_provided(ring, pair.near.get(), uapi::kRecvsendBundle, 1);
          EXPECT_EQ(run_one(ring), (Completion{1, -ENOBUFS, 0})) << "there is nothing in it";
        }},
-      {suite, "NeedProvidedBuffersToSend", bundles,
+      {suite,
+       "NeedProvidedBuffersToSend",
+       {.opcodes = {IORING_OP_SEND}, .features = uapi::kFeatRecvsendBundle, .until = {6, 15}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const SocketPair pair = make_tcp_pair();
          prepare_send(ring, pair.near.get(), "x", 1).ioprio = uapi::kRecvsendBundle;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "AreNotForMessages",
+      {suite,
+       "AreNotForMessages",
        {.opcodes = {IORING_OP_SENDMSG, IORING_OP_RECVMSG}, .features = uapi::kFeatRecvsendBundle},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -170,7 +172,8 @@ std::vector<Behaviour> ring_bundles_behaviours() {
          EXPECT_EQ(receive_all(pair.far.get(), 3), "one");
          EXPECT_EQ(buffers.head(), 1);
        }},
-      {suite, "CameWithSendingFromAListOfBuffers",
+      {suite,
+       "CameWithSendingFromAListOfBuffers",
        {.opcodes = {IORING_OP_SEND, IORING_OP_PROVIDE_BUFFERS}, .features = uapi::kFeatRecvsendBundle},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -194,7 +197,8 @@ std::vector<Behaviour> ring_bundles_behaviours() {
          sqe.ioprio = uapi::kRecvsendBundle;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "AreWhatSendTakesNoProvidedBufferWithout",
+      {suite,
+       "AreWhatSendTakesNoProvidedBufferWithout",
        {.opcodes = {IORING_OP_SEND, IORING_OP_PROVIDE_BUFFERS}, .without_features = uapi::kFeatRecvsendBundle},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

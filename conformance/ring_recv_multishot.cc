@@ -216,9 +216,9 @@ std::vector<Behaviour> receive_behaviours() {
          EXPECT_EQ(first.res, 4);
          EXPECT_TRUE(goes_on(first));
          const Completion last = take(ring);
-         EXPECT_EQ(last.res, 2);
+         EXPECT_EQ(last.res, 4) << "it ends once it has as much; the last buffer is filled all the same";
          EXPECT_FALSE(goes_on(last));
-         EXPECT_EQ(receive_all(pair.far.get(), 4), "6789");
+         EXPECT_EQ(receive_all(pair.far.get(), 2), "89");
        }},
       {suite, "IsRefusedWhereItCameLater",
        {.opcodes = {IORING_OP_RECV}, .switches_off = {&Semantics::recv_multishot}},

@@ -121,25 +121,26 @@ Verdict try_send_zc(Kernel& kernel, std::uint16_t flags) {
   }));
 }
 
-/// SOCKET_URING_OP_GETSOCKOPT of SO_TYPE.
+/// SOCKET_URING_OP_GETSOCKOPT of SO_TYPE. Not of a socket of AF_UNIX, which had no commands at all before 6.19.
 Verdict try_socket_command(Kernel& kernel) {
-  const SocketPair pair;
-  if (!pair) return std::nullopt;
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::nullopt;
   int type = 0;
   const std::optional<int> answer = try_sqe(kernel, [&](io_uring_sqe& sqe) {
     sqe.opcode = IORING_OP_URING_CMD;
-    sqe.fd = pair[0];
+    sqe.fd = fd;
     sqe.cmd_op = uapi::kSocketOpGetsockopt;
     sqe.addr = std::uint64_t{SOL_SOCKET} | (std::uint64_t{SO_TYPE} << 32);
     sqe.file_index = sizeof type;
     sqe.addr3 = reinterpret_cast<std::uintptr_t>(&type);
   });
+  ::close(fd);
   if (!answer.has_value()) return std::nullopt;
   return *answer == static_cast<int>(sizeof type);
 }
 
 /// Registers a ring of one buffer with these IOU_PBUF_RING_*.
-Verdict try_buffer_ring(Kernel& kernel, std::uint16_t flags) {
+Verdict try_buffer_ring(Kernel& kernel, std::uint16_t flags, std::uint32_t min_left = 0) {
   const TrialRing ring(kernel, 0);
   constexpr std::size_t kBytes = 4096;
   void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -148,6 +149,7 @@ Verdict try_buffer_ring(Kernel& kernel, std::uint16_t flags) {
   if ((flags & uapi::kPbufRingMmap) == 0) request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
   request.ring_entries = 1;
   uapi::set_pbuf_flags(request, flags);
+  uapi::set_pbuf_min_left(request, min_left);
   const int result = kernel.register_op(ring.fd(), IORING_REGISTER_PBUF_RING, &request, 1);
   ::munmap(memory, kBytes);
   // Where the flag is no flag yet but has to be zero, or the address is missed: -EINVAL, -EFAULT.
@@ -168,6 +170,7 @@ std::vector<SwitchTrial> try_socket_switches(Kernel& kernel) {
       {&Semantics::socket_commands, try_socket_command(kernel)},
       {&Semantics::buffer_ring_mmap, try_buffer_ring(kernel, uapi::kPbufRingMmap)},
       {&Semantics::buffer_ring_incremental, try_buffer_ring(kernel, uapi::kPbufRingInc)},
+      {&Semantics::buffer_ring_min_left, try_buffer_ring(kernel, uapi::kPbufRingInc, 1)},
   };
 }
 

@@ -16,7 +16,8 @@ namespace {
 /// With as many the head could not be told from the tail.
 constexpr unsigned kTooManyEntries = 65536;
 
-bool reserved_is_clear(const io_uring_buf_reg& request) {
+bool reserved_is_clear(io_uring_buf_reg request, bool has_min_left) {
+  if (has_min_left) uapi::set_pbuf_min_left(request, 0);
   return request.resv[0] == 0 && request.resv[1] == 0 && request.resv[2] == 0;
 }
 
@@ -38,14 +39,17 @@ int SimRing::register_buffer_ring(void* arg, unsigned count) {
   io_uring_buf_reg request{};
   if (arg == nullptr || count != 1) return -EINVAL;
   if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
-  if (!reserved_is_clear(request)) return -EINVAL;
-
   const Semantics& semantics = world_.profile().semantics;
+  if (!reserved_is_clear(request, semantics.buffer_ring_min_left)) return -EINVAL;
+
   std::uint16_t known = 0;
   if (semantics.buffer_ring_mmap) known |= uapi::kPbufRingMmap;
   if (semantics.buffer_ring_incremental) known |= uapi::kPbufRingInc;
   const std::uint16_t flags = uapi::pbuf_flags(request);
   if ((flags & ~known) != 0) return -EINVAL;
+  const bool incremental = (flags & uapi::kPbufRingInc) != 0;
+  const std::uint32_t min_left = semantics.buffer_ring_min_left ? uapi::pbuf_min_left(request) : 0;
+  if (min_left != 0 && !incremental) return -EINVAL;
   const bool mapped = (flags & uapi::kPbufRingMmap) != 0;
   // The address is looked at first, or last since 6.14, where a ring became a region of memory.
   const bool is_region = world_.is_since(6, 14);
@@ -64,7 +68,7 @@ int SimRing::register_buffer_ring(void* arg, unsigned count) {
   auto* ring = mapped ? nullptr : reinterpret_cast<io_uring_buf_ring*>(request.ring_addr);
   if (ring != nullptr && !is_user_memory(ring, bytes)) return -EFAULT;
   BufferGroup& group = provided_buffers_.get(request.bgid);
-  const int error = group.make_ring(ring, request.ring_entries, (flags & uapi::kPbufRingInc) != 0);
+  const int error = group.make_ring(ring, request.ring_entries, incremental, min_left);
   if (error != 0) provided_buffers_.erase(request.bgid);
   return error;
 }
@@ -73,7 +77,8 @@ int SimRing::unregister_buffer_ring(void* arg, unsigned count) {
   io_uring_buf_reg request{};
   if (arg == nullptr || count != 1) return -EINVAL;
   if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
-  if (!reserved_is_clear(request) || uapi::pbuf_flags(request) != 0) return -EINVAL;
+  if (!reserved_is_clear(request, world_.profile().semantics.buffer_ring_min_left) || uapi::pbuf_flags(request) != 0)
+    return -EINVAL;
   const BufferGroup* group = provided_buffers_.find(request.bgid);
   if (group == nullptr) return -ENOENT;
   if (!group->is_ring()) return -EINVAL;
@@ -104,7 +109,8 @@ int SimRing::map(std::uint64_t offset, std::size_t bytes, void** address) {
   if ((offset & kWhich) != uapi::kOffPbufRing) return memory_.map(offset, bytes, address);
   const std::uint64_t number = (offset & ~kWhich) >> uapi::kOffPbufShift;
   const BufferGroup* group = provided_buffers_.find(static_cast<std::uint16_t>(number));
-  return group != nullptr ? group->map(bytes, address) : -EINVAL;
+  // Where there is nothing to map, the kernel finds no place for it.
+  return group != nullptr ? group->map(bytes, address) : -ENOMEM;
 }
 
 }  // namespace assay::internal

@@ -27,7 +27,7 @@ BufferGroup::~BufferGroup() {
   if (owned_bytes_ != 0) ::munmap(ring_, owned_bytes_);
 }
 
-int BufferGroup::make_ring(io_uring_buf_ring* ring, unsigned entries, bool incremental) {
+int BufferGroup::make_ring(io_uring_buf_ring* ring, unsigned entries, bool incremental, std::uint32_t min_left) {
   if (ring == nullptr) {
     owned_bytes_ = page_align(entries * sizeof(io_uring_buf));
     void* memory = ::mmap(nullptr, owned_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -40,11 +40,13 @@ int BufferGroup::make_ring(io_uring_buf_ring* ring, unsigned entries, bool incre
   ring_ = ring;
   mask_ = entries - 1;
   incremental_ = incremental;
+  min_left_ = min_left;
   return 0;
 }
 
 int BufferGroup::map(std::size_t bytes, void** address) const {
-  if (owned_bytes_ == 0 || bytes == 0 || page_align(bytes) > owned_bytes_) return -EINVAL;
+  if (owned_bytes_ == 0) return -ENOMEM;
+  if (bytes == 0 || page_align(bytes) > owned_bytes_) return -EINVAL;
   // A second view, so that what the user maps outlives the registration.
   void* view = ::mremap(ring_, 0, bytes, MREMAP_MAYMOVE);
   if (view == MAP_FAILED) return -errno;
@@ -70,11 +72,13 @@ bool BufferGroup::commit(std::size_t bytes, unsigned count) {
   while (bytes > 0) {
     io_uring_buf& buffer = ring_entry(head_);
     const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, buffer.len));
-    buffer.len -= part;
-    if (buffer.len != 0 || part == 0) {
+    const std::uint32_t left = buffer.len - part;
+    if (part == 0 || (left != 0 && left >= min_left_)) {
+      buffer.len = left;
       buffer.addr += part;
       return false;
     }
+    buffer.len = 0;
     ++head_;
     bytes -= part;
   }

@@ -49,9 +49,10 @@ class BufferGroup {
   BufferGroup& operator=(const BufferGroup&) = delete;
   ~BufferGroup();
 
-  /// Makes it a ring of `entries` in the caller's memory, or in fresh memory if `ring` is null. 0 or -ENOMEM.
-  int make_ring(io_uring_buf_ring* ring, unsigned entries, bool incremental);
-  /// mmap of a ring that was made in fresh memory. -EINVAL for any other.
+  /// Makes it a ring of `entries` in the caller's memory, or in fresh memory if `ring` is null. 0 or -ENOMEM. A buffer
+  /// of an incremental ring with less than `min_left` bytes left is used up.
+  int make_ring(io_uring_buf_ring* ring, unsigned entries, bool incremental, std::uint32_t min_left);
+  /// mmap of a ring that was made in fresh memory. -ENOMEM for any other.
   int map(std::size_t bytes, void** address) const;
 
   bool is_ring() const { return ring_ != nullptr; }
@@ -75,6 +76,7 @@ class BufferGroup {
   unsigned mask_ = 0;
   std::uint16_t head_ = 0;
   bool incremental_ = false;
+  std::uint32_t min_left_ = 0;
   std::size_t owned_bytes_ = 0;
 };
 

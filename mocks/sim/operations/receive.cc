@@ -138,11 +138,12 @@ int take_buffers(SimRing& ring, Request& request, MessageState& state) {
   ProvidedBuffers& groups = ring.provided_buffers();
   const std::uint16_t group = request.sqe().buf_group;
   std::size_t wanted = std::min<std::size_t>(state.wanted, INT_MAX);
-  if (state.limit != 0) wanted = wanted != 0 ? std::min(wanted, state.limit) : state.limit;
   if (is_bundle(state)) {
-    // As many as what waits will fill; where that is unknown, one.
+    // As many as what waits will fill; where that is unknown, one. (A single buffer is not cut to what is left of a
+    // limit.)
     auto waiting = static_cast<std::size_t>(std::max(waiting_bytes(ring, request.fd), 0));
     if (waiting != 0 && wanted != 0) waiting = std::min(waiting, wanted);
+    if (waiting != 0 && state.limit != 0) waiting = std::min(waiting, state.limit);
     if (waiting != 0) return groups.select_many(request.selected, group, waiting, &state.left);
   }
   const int error = groups.select(request.selected, group, wanted, false);

@@ -80,7 +80,8 @@ int prepare_send(SimRing& ring, Request& request) {
   state->flags = sqe.ioprio;
   state->message_flags = static_cast<int>(sqe.msg_flags);
   if (is_bundle(*state)) {
-    if (is_message(request) || (sqe.flags & IOSQE_BUFFER_SELECT) == 0) return -EINVAL;
+    if (is_message(request)) return -EINVAL;
+    if ((sqe.flags & IOSQE_BUFFER_SELECT) == 0 && !world.is_since(6, 17)) return -EINVAL;
     state->message_flags |= MSG_WAITALL;
   }
   if (is_message(request)) {

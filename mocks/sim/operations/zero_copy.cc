@@ -61,7 +61,7 @@ int prepare_send_zero_copy(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.addr3 != 0 || sqe.__pad2[0] != 0) return -EINVAL;
   if (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) return -EINVAL;
-  if (!world.is_since(6, 2)) {
+  if (!world.profile().semantics.send_zc_report) {
     if ((sqe.ioprio & ~known_flags(world)) != 0) return -EINVAL;
     const bool fixed = (sqe.ioprio & IORING_RECVSEND_FIXED_BUF) != 0;
     if (fixed && ring.registered_buffer(sqe.buf_index) == nullptr) return -EFAULT;
