@@ -1,0 +1,176 @@
+// What the suites cannot say, because a kernel does it otherwise: waits for futexes and children that have no file to
+// poll, as the simulator serves them.
+
+#include <gtest/gtest.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "assay/backend/ring.h"
+#include "assay/mocks/sim_kernel.h"
+
+namespace assay {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int32_t k32BitsPrivate = 2 | 128;
+
+SimOptions newest() {
+  SimOptions options;
+  options.profile = documented_profile("linux-6.18", {6, 18});
+  return options;
+}
+
+void prepare_futex(Ring& ring, std::uint8_t opcode, const std::uint32_t* word, std::uint32_t value,
+                   std::uint64_t user_data) {
+  io_uring_sqe* sqe = ring.get_sqe();
+  *sqe = {};
+  sqe->opcode = opcode;
+  sqe->fd = k32BitsPrivate;
+  sqe->addr = reinterpret_cast<std::uint64_t>(word);
+  sqe->addr2 = value;
+  sqe->addr3 = ~std::uint32_t{0};
+  sqe->user_data = user_data;
+}
+
+class Revisits : public testing::Test {
+ protected:
+  void open(SimOptions options = newest()) {
+    kernel_ = std::make_unique<SimKernel>(options);
+    auto ring = Ring::create(*kernel_, {.sq_entries = 8});
+    ASSERT_TRUE(ring) << ring.error().message();
+    ring_ = std::make_unique<Ring>(std::move(*ring));
+  }
+  /// Submits, waits for one completion and returns its result; what the wait said where there is none.
+  int run(std::uint64_t* user_data = nullptr) {
+    const int entered = ring_->submit_and_wait(1);
+    io_uring_cqe* cqe = ring_->peek_cqe();
+    if (cqe == nullptr) return entered;
+    const int result = cqe->res;
+    if (user_data != nullptr) *user_data = cqe->user_data;
+    ring_->cqe_seen(cqe);
+    return result;
+  }
+
+  std::unique_ptr<SimKernel> kernel_;
+  std::unique_ptr<Ring> ring_;
+};
+
+TEST_F(Revisits, AWaiterGoesOnWhenItsWordHasChangedAndNothingElseIsLeftToDo) {
+  open();
+  std::uint32_t word = 1;
+  prepare_futex(*ring_, uapi::kOpFutexWait, &word, 1, 7);
+  ASSERT_EQ(ring_->submit(), 1);
+  word = 2;
+  EXPECT_EQ(ring_->submit(), 0);
+  EXPECT_EQ(ring_->peek_cqe(), nullptr) << "nobody sleeps yet, so the wake-up may still come";
+  std::uint64_t user_data = 0;
+  EXPECT_EQ(run(&user_data), 0);
+  EXPECT_EQ(user_data, 7u);
+}
+
+TEST_F(Revisits, AWakeUpOfTheSimulationCountsAWaiterWhoseWordHasChanged) {
+  open();
+  std::uint32_t word = 1;
+  prepare_futex(*ring_, uapi::kOpFutexWait, &word, 1, 7);
+  ASSERT_EQ(ring_->submit(), 1);
+  word = 2;
+  prepare_futex(*ring_, uapi::kOpFutexWake, &word, 1, 8);
+  std::uint64_t user_data = 0;
+  EXPECT_EQ(run(&user_data), 1);
+  EXPECT_EQ(user_data, 8u);
+}
+
+TEST_F(Revisits, AFutexThatNobodyWillWakeIsADeadlockThatIsNamed) {
+  open();
+  const std::uint32_t word = 1;
+  prepare_futex(*ring_, uapi::kOpFutexWait, &word, 1, 7);
+  ASSERT_EQ(ring_->submit(), 1);
+  EXPECT_EQ(run(), -EDEADLK);
+  EXPECT_NE(kernel_->describe_waiting().find("waits for a child or a futex"), std::string::npos)
+      << kernel_->describe_waiting();
+}
+
+TEST_F(Revisits, AWakeUpReachesThreadsThatWaitInTheRunningKernel) {
+  open();
+  const std::uint32_t word = 1;
+  std::atomic<bool> woken{false};
+  std::thread sleeper([&] {
+    // A signal or a stray wake-up is no wake-up of ours, but here nobody else knows the word.
+    while (::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 1, nullptr, nullptr, 0) != 0 && errno == EINTR) {
+    }
+    woken = true;
+  });
+  int count = 0;
+  while (count == 0) {
+    prepare_futex(*ring_, uapi::kOpFutexWake, &word, 1, 8);
+    count = run();
+  }
+  EXPECT_EQ(count, 1);
+  sleeper.join();
+  EXPECT_TRUE(woken);
+}
+
+TEST_F(Revisits, OnRealTimeAThreadThatChangesTheWordEndsTheWait) {
+  SimOptions options = newest();
+  options.real_clock = true;
+  open(options);
+  std::atomic<std::uint32_t> word{1};
+  prepare_futex(*ring_, uapi::kOpFutexWait, reinterpret_cast<const std::uint32_t*>(&word), 1, 7);
+  ASSERT_EQ(ring_->submit(), 1);
+  std::thread other([&] { word = 2; });
+  EXPECT_EQ(run(), 0);
+  other.join();
+}
+
+TEST_F(Revisits, AChildThatEndsInARealWorldEndsTheWait) {
+  SimOptions options = newest();
+  options.real_clock = true;
+  open(options);
+  int gate[2];
+  ASSERT_EQ(::pipe(gate), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(gate[1]);
+    char byte;
+    static_cast<void>(!::read(gate[0], &byte, 1));
+    ::_exit(3);
+  }
+  siginfo_t info{};
+  io_uring_sqe* sqe = ring_->get_sqe();
+  *sqe = {};
+  sqe->opcode = uapi::kOpWaitid;
+  sqe->fd = child;
+  sqe->len = P_PID;
+  sqe->file_index = WEXITED;
+  sqe->addr2 = reinterpret_cast<std::uint64_t>(&info);
+  ASSERT_EQ(ring_->submit(), 1);
+  EXPECT_EQ(ring_->peek_cqe(), nullptr);
+  ::close(gate[0]);
+  ::close(gate[1]);
+  EXPECT_EQ(run(), 0);
+  EXPECT_EQ(info.si_pid, child);
+  EXPECT_EQ(info.si_status, 3);
+}
+
+TEST_F(Revisits, ARingThatIsClosedForgetsItsWaiters) {
+  open();
+  const std::uint32_t word = 1;
+  prepare_futex(*ring_, uapi::kOpFutexWait, &word, 1, 7);
+  ASSERT_EQ(ring_->submit(), 1);
+  auto other = Ring::create(*kernel_, {.sq_entries = 8});
+  ASSERT_TRUE(other);
+  ring_ = std::make_unique<Ring>(std::move(*other));  // closes the first
+  prepare_futex(*ring_, uapi::kOpFutexWake, &word, 5, 8);
+  EXPECT_EQ(run(), 0);
+}
+
+}  // namespace
+}  // namespace assay
