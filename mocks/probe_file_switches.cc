@@ -25,19 +25,23 @@ std::optional<int> try_open_direct(Kernel& kernel, std::uint32_t file_index) {
   return result;
 }
 
-/// STATX with a field that means nothing to it. (liburing 2.3 calls the field by its meaning for SPLICE.)
-Verdict try_second_descriptor(Kernel& kernel) {
+std::optional<int> try_statx(Kernel& kernel, std::int32_t second_descriptor) {
   struct statx status;
-  const std::optional<int> result = try_sqe(kernel, [&status](io_uring_sqe& sqe) {
+  return try_sqe(kernel, [&status, second_descriptor](io_uring_sqe& sqe) {
     sqe.opcode = IORING_OP_STATX;
     sqe.fd = AT_FDCWD;
     sqe.addr = reinterpret_cast<std::uintptr_t>("/");
     sqe.addr2 = reinterpret_cast<std::uintptr_t>(&status);
     sqe.len = STATX_TYPE;
-    sqe.splice_fd_in = 1;
+    sqe.splice_fd_in = second_descriptor;  // file_index, by its other name
   });
-  if (!result) return std::nullopt;
-  return *result == -EINVAL;
+}
+
+/// STATX with a field that means nothing to it, where STATX itself is there.
+Verdict try_second_descriptor(Kernel& kernel) {
+  if (try_statx(kernel, 0) != 0) return std::nullopt;
+  const std::optional<int> result = try_statx(kernel, 1);
+  return result ? Verdict(*result == -EINVAL) : std::nullopt;
 }
 
 /// A wait for a futex that nobody wakes, for a nanosecond.
