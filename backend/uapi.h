@@ -70,6 +70,15 @@ inline constexpr std::uint32_t kTimeoutImmediateArg = 1u << 7;
 inline constexpr std::uint32_t kAsyncCancelUserdata = 1u << 4;
 inline constexpr std::uint32_t kAsyncCancelOp = 1u << 5;
 inline constexpr std::uint32_t kNopInjectResult = 1u << 0;
+inline constexpr std::uint32_t kNopFile = 1u << 1;  // 6.13, with the next two
+inline constexpr std::uint32_t kNopFixedFile = 1u << 2;
+inline constexpr std::uint32_t kNopFixedBuffer = 1u << 3;
+inline constexpr std::uint32_t kNopTaskWork = 1u << 4;  // 6.17
+inline constexpr std::uint32_t kNopCqe32 = 1u << 5;     // 6.18
+inline constexpr std::uint32_t kMsgRingCqeSkip = 1u << 0;
+inline constexpr std::uint32_t kMsgRingFlagsPass = 1u << 1;  // 6.3
+inline constexpr std::uint64_t kMsgData = 0;                 // io_uring_sqe::addr of MSG_RING
+inline constexpr std::uint64_t kMsgSendFd = 1;
 inline constexpr std::uint32_t kRecvsendBundle = 1u << 4;       // io_uring_sqe::ioprio of SEND and RECV
 inline constexpr std::uint32_t kSendZcReportUsage = 1u << 3;    // of SEND_ZC and SENDMSG_ZC
 inline constexpr std::uint32_t kNotifUsageZcCopied = 1u << 31;  // io_uring_cqe::res of their notification
@@ -105,6 +114,87 @@ struct BufferStatus {
   std::uint32_t buf_group;
   std::uint32_t head;
   std::uint32_t resv[8];
+};
+
+/// The argument of IORING_REGISTER_CLOCK (struct io_uring_clock_register).
+struct ClockRegister {
+  std::uint32_t clockid;
+  std::uint32_t resv[3];
+};
+
+/// The argument of IORING_REGISTER_NAPI and its counterpart (struct io_uring_napi). `opcode` and `op_param` were
+/// padding until 6.13.
+struct Napi {
+  std::uint32_t busy_poll_to;  // microseconds
+  std::uint8_t prefer_busy_poll;
+  std::uint8_t opcode;
+  std::uint8_t pad[2];
+  std::uint32_t op_param;
+  std::uint32_t resv;
+};
+
+/// The argument of IORING_REGISTER_MEM_REGION (struct io_uring_mem_region_reg), its flag, and what it points to (struct
+/// io_uring_region_desc) with its flag.
+struct MemRegion {
+  std::uint64_t region;
+  std::uint64_t flags;
+  std::uint64_t resv[2];
+};
+inline constexpr std::uint64_t kMemRegionWaitArg = 1u << 0;
+struct RegionDescription {
+  std::uint64_t user_addr;
+  std::uint64_t size;
+  std::uint32_t flags;
+  std::uint32_t id;
+  std::uint64_t mmap_offset;
+  std::uint64_t resv[4];
+};
+inline constexpr std::uint32_t kRegionOfUser = 1u << 0;
+inline constexpr std::uint64_t kOffParamRegion = 0x20000000;
+
+/// What lies in such a region for IORING_ENTER_EXT_ARG_REG (struct io_uring_reg_wait), and its flag.
+struct RegisteredWait {
+  __kernel_timespec ts;
+  std::uint32_t min_wait_usec;
+  std::uint32_t flags;
+  std::uint64_t sigmask;
+  std::uint32_t sigmask_sz;
+  std::uint32_t pad[3];
+  std::uint64_t pad2[2];
+};
+inline constexpr std::uint32_t kRegisteredWaitTs = 1u << 0;
+
+/// The argument of IORING_REGISTER_QUERY (struct io_uring_query_hdr), and the answer to its first question (struct
+/// io_uring_query_opcode).
+struct Query {
+  std::uint64_t next_entry;
+  std::uint64_t query_data;
+  std::uint32_t query_op;
+  std::uint32_t size;
+  std::int32_t result;
+  std::uint32_t resv[3];
+};
+inline constexpr std::uint32_t kQueryOpcodes = 0;
+struct QueryOpcodes {
+  std::uint32_t request_opcodes;
+  std::uint32_t register_opcodes;
+  std::uint64_t features;
+  std::uint64_t setup_flags;
+  std::uint64_t enter_flags;
+  std::uint64_t sqe_flags;
+  std::uint32_t query_opcodes;
+  std::uint32_t pad;
+};
+
+/// The argument of IORING_REGISTER_SYNC_CANCEL as 6.6 has it; before, `opcode` was padding.
+struct SyncCancel {
+  std::uint64_t addr;
+  std::int32_t fd;
+  std::uint32_t flags;
+  __kernel_timespec timeout;
+  std::uint8_t opcode;
+  std::uint8_t pad[7];
+  std::uint64_t pad2[3];
 };
 
 // What URING_CMD does to a socket (io_uring_sqe::cmd_op).

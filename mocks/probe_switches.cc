@@ -1,8 +1,13 @@
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <thread>
 
 #include "assay/backend/uapi.h"
 #include "assay/mocks/probe_trial.h"
@@ -154,11 +159,52 @@ Verdict try_cancel_by_op(Kernel& kernel) {
   return std::nullopt;
 }
 
+/// Gives up a capability of the calling thread, for good.
+void drop_capability(int capability) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+  if (syscall(SYS_capget, &header, sets) != 0) return;
+  sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+  syscall(SYS_capset, &header, sets);
+}
+
+/// A ring where no memory may be locked, set up by a thread that is not above such limits.
+Verdict try_ring_memory_limit(Kernel& kernel) {
+  rlimit before{};
+  if (getrlimit(RLIMIT_MEMLOCK, &before) != 0) return std::nullopt;
+  const rlimit nothing{0, before.rlim_max};
+  if (setrlimit(RLIMIT_MEMLOCK, &nothing) != 0) return std::nullopt;
+  int fd = 0;
+  std::thread([&] {
+    drop_capability(CAP_IPC_LOCK);
+    io_uring_params params{};
+    fd = kernel.setup(4, &params);
+    if (fd >= 0) kernel.close(fd);
+  }).join();
+  setrlimit(RLIMIT_MEMLOCK, &before);
+  if (fd < 0 && fd != -ENOMEM) return std::nullopt;
+  return fd == -ENOMEM;
+}
+
+/// A NOP that is to find a file where there is none.
+Verdict try_nop_without_file(Kernel& kernel) {
+  const std::optional<int> answer = try_sqe(kernel, [](io_uring_sqe& sqe) {
+    sqe.opcode = IORING_OP_NOP;
+    sqe.fd = -1;
+    sqe.rw_flags = static_cast<int>(uapi::kNopFile);
+  });
+  if (!answer) return std::nullopt;
+  return *answer == -EBADF;
+}
+
 }  // namespace
 
 void probe_switches(Kernel& kernel, Profile& profile) {
   const OverflowTrial overflow = try_overflow(kernel);
   const Verdict poll_multishot = try_poll_multishot(kernel);
+  const Verdict memory_limit = try_ring_memory_limit(kernel);
+  // Which of the two reasons for counting it is: the older one ended with the release that has this feature (5.12).
+  const bool workers_are_threads = (profile.features & IORING_FEAT_NATIVE_WORKERS) != 0;
   std::vector<SwitchTrial> trials = {
       SwitchTrial{&Semantics::overflow_drops, overflow.drops},
       SwitchTrial{&Semantics::submit_ebusy_on_overflow, overflow.submit_ebusy},
@@ -173,6 +219,9 @@ void probe_switches(Kernel& kernel, Profile& profile) {
       SwitchTrial{&Semantics::timeout_multishot, try_timeout_flags(kernel, uapi::kTimeoutMultishot)},
       SwitchTrial{&Semantics::cancel_matching, try_for_nobody(kernel, IORING_OP_ASYNC_CANCEL, IORING_ASYNC_CANCEL_ALL)},
       SwitchTrial{&Semantics::cancel_by_op, try_cancel_by_op(kernel)},
+      SwitchTrial{&Semantics::ring_memlock, workers_are_threads ? Verdict(false) : memory_limit},
+      SwitchTrial{&Semantics::region_memlock, workers_are_threads ? memory_limit : Verdict(false)},
+      SwitchTrial{&Semantics::nop_tells_failure, try_nop_without_file(kernel)},
   };
   const std::vector<SwitchTrial> of_sockets = try_socket_switches(kernel);
   trials.insert(trials.end(), of_sockets.begin(), of_sockets.end());

@@ -35,6 +35,8 @@ struct Semantics {
   bool sqpoll_needs_fixed_files = false;
   /// Ring memory counts against RLIMIT_MEMLOCK (before 5.12).
   bool ring_memlock = false;
+  /// Ring memory and memory regions count against RLIMIT_MEMLOCK once more (6.14 to 7.1).
+  bool region_memlock = false;
   /// POLL_ADD takes IORING_POLL_ADD_MULTI, and POLL_REMOVE takes IORING_POLL_UPDATE_EVENTS and _USER_DATA (5.13).
   bool poll_multishot = false;
   /// TIMEOUT_REMOVE takes IORING_TIMEOUT_UPDATE (5.11).
@@ -81,6 +83,8 @@ struct Semantics {
   bool second_descriptor_refused = false;
   /// A LINK_TIMEOUT that ended a wait for a futex or a child tells -ETIME (7.3), rather than how many it has ended.
   bool link_timeout_tells_etime = false;
+  /// A NOP that does not find its file or buffer says so in its CQE (7.1), rather than only cut its chain.
+  bool nop_tells_failure = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

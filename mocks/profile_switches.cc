@@ -66,6 +66,11 @@ const std::vector<Switch>& switch_table() {
        .since = {5, 1},
        .until = {5, 12},
        .member = &Semantics::ring_memlock},
+      {.name = "region_memlock",
+       .meaning = "ring memory and memory regions count against RLIMIT_MEMLOCK again",
+       .since = {6, 14},
+       .until = {7, 2},
+       .member = &Semantics::region_memlock},
       {.name = "poll_multishot",
        .meaning = "POLL_ADD takes IORING_POLL_ADD_MULTI, POLL_REMOVE takes IORING_POLL_UPDATE_*",
        .since = {5, 13},
@@ -177,6 +182,12 @@ const std::vector<Switch>& switch_table() {
        .since = {7, 3},
        .until = {},
        .member = &Semantics::link_timeout_tells_etime},
+      {.name = "nop_tells_failure",
+       .meaning = "a NOP that does not find its file or buffer says so in its CQE",
+       // Stable releases have it too.
+       .since = {7, 1},
+       .until = {},
+       .member = &Semantics::nop_tells_failure},
   };
   return table;
 }

@@ -106,6 +106,7 @@ int SimRing::buffer_ring_status(void* arg, unsigned count) {
 int SimRing::map(std::uint64_t offset, std::size_t bytes, void** address) {
   // The rings themselves have offsets with none of the upper bits of this one.
   constexpr std::uint64_t kWhich = 0xf8000000;
+  if ((offset & kWhich) == uapi::kOffParamRegion) return region_.map(bytes, address);
   if ((offset & kWhich) != uapi::kOffPbufRing) return memory_.map(offset, bytes, address);
   const std::uint64_t number = (offset & ~kWhich) >> uapi::kOffPbufShift;
   const BufferGroup* group = provided_buffers_.find(static_cast<std::uint16_t>(number));

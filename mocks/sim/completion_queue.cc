@@ -12,7 +12,20 @@ namespace {
 constexpr int kScribble = 0xdb;
 }  // namespace
 
-bool CompletionQueue::full() const { return tail_ - memory_.load_cq_head() >= memory_.cq_entries(); }
+bool CompletionQueue::is_large(const Completion& completion) const {
+  return memory_.mixed_cqes() && (completion.flags & uapi::kCqeF32) != 0;
+}
+
+bool CompletionQueue::has_room(const Completion& completion) {
+  const unsigned entries = memory_.cq_entries();
+  const bool large = is_large(completion);
+  if (large && (tail_ & (entries - 1)) == entries - 1) {
+    if (waiting() >= entries) return false;
+    // It does not fit before the end, so that place is filled with an entry that says nothing.
+    write({0, 0, uapi::kCqeFSkip, {0, 0}});
+  }
+  return waiting() + (large ? 2 : 1) <= entries;
+}
 
 unsigned CompletionQueue::waiting() const { return tail_ - memory_.load_cq_head(); }
 
@@ -21,13 +34,17 @@ void CompletionQueue::write(const Completion& completion) {
   cqe->user_data = completion.user_data;
   cqe->res = completion.result;
   cqe->flags = completion.flags;
-  if (memory_.cqe_bytes() > sizeof(io_uring_cqe)) std::memcpy(cqe + 1, completion.extra, sizeof completion.extra);
-  memory_.store_cq_tail(++tail_);
+  const bool large = is_large(completion);
+  if (large || memory_.cqe_bytes() > sizeof(io_uring_cqe)) {
+    std::memcpy(cqe + 1, completion.extra, sizeof completion.extra);
+  }
+  tail_ += large ? 2 : 1;
+  memory_.store_cq_tail(tail_);
 }
 
 bool CompletionQueue::try_post(const Completion& completion, const io_uring_sqe* sqe) {
   if (!backlog_.empty() && world_.behaviour().backlog_keeps_order) return false;
-  if (full() || world_.choose(ChoicePoint::kCqFull, 2, sqe) != 0) return false;
+  if (!has_room(completion) || world_.choose(ChoicePoint::kCqFull, 2, sqe) != 0) return false;
   write(completion);
   return true;
 }
@@ -49,7 +66,7 @@ bool CompletionQueue::overflow(const Completion& completion, const io_uring_sqe*
 
 bool CompletionQueue::flush() {
   if (backlog_.empty()) return true;
-  while (!backlog_.empty() && !full()) {
+  while (!backlog_.empty() && has_room(backlog_.front())) {
     write(backlog_.front());
     backlog_.pop_front();
   }

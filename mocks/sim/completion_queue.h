@@ -45,8 +45,10 @@ class CompletionQueue {
 
  private:
   bool overflow(const Completion& completion, const io_uring_sqe* sqe);
-  bool full() const;
+  /// Whether there is room for it; a large one of a mixed CQ takes two entries side by side.
+  bool has_room(const Completion& completion);
   void write(const Completion& completion);
+  bool is_large(const Completion& completion) const;
 
   SimWorld& world_;
   RingMemory& memory_;

@@ -107,7 +107,7 @@ void SimRing::run_in_worker(Request& request) {
     return queue_task_work(request, run_complete);
   }
   Request* const limit = request.arms_link_timeout ? request.link : nullptr;
-  switch (request.operation->issue(*this, request)) {
+  switch (carry_out(request)) {
     case Outcome::kDone:
       notice_wake_ups(request);
       return queue_task_work(request, run_complete);
@@ -137,7 +137,7 @@ void SimRing::wait_for_file(Request& request) {
 void SimRing::run_retry(SimRing& ring, Request& request) {
   request.polled = true;
   if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
-  switch (request.operation->issue(ring, request)) {
+  switch (ring.carry_out(request)) {
     case Outcome::kDone:
       ring.notice_wake_ups(request);
       return ring.complete(request);
@@ -301,33 +301,6 @@ void SimRing::update_doorbell() {
     static_cast<void>(!::read(doorbell_.get(), &count, sizeof count));
   }
   doorbell_rung_ = ring;
-}
-
-bool SimRing::run_poll_thread() {
-  if (!poll_thread() || disabled_ || !poll_thread_awake_) return false;
-  const Nanoseconds now = world_.clock().now();
-  if (memory_.load_sq_tail() != sq_head_) {
-    submit(memory_.sq_entries());
-    poll_thread_sleeps_at_ = now + poll_thread_idle_;
-    return true;
-  }
-  if (now >= poll_thread_sleeps_at_) {
-    // The kernel looks at the SQ once more after it has raised the flag, so that no SQE is left lying.
-    memory_.set_sq_flag(IORING_SQ_NEED_WAKEUP);
-    if (memory_.load_sq_tail() == sq_head_) {
-      poll_thread_awake_ = false;
-    } else {
-      memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
-    }
-  }
-  return false;
-}
-
-void SimRing::wake_poll_thread() {
-  if (poll_thread_awake_) return;
-  poll_thread_awake_ = true;
-  poll_thread_sleeps_at_ = world_.clock().now() + poll_thread_idle_;
-  memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
 }
 
 }  // namespace assay::internal

@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
+#include "assay/mocks/sim/registration/query.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -30,7 +32,7 @@ bool is_eventfd(int fd) {
 
 int SimRing::register_op(unsigned opcode, void* arg, unsigned count) {
   if (opcode >= 256 || !world_.profile().register_ops[opcode]) return -EINVAL;
-  if (issued_by_other()) return -EEXIST;
+  if (const int error = may_register(opcode); error != 0) return error;
   switch (opcode) {
     case IORING_REGISTER_BUFFERS:
       return arg == nullptr ? -EFAULT : register_buffers(arg, count, nullptr);
@@ -66,6 +68,30 @@ int SimRing::register_op(unsigned opcode, void* arg, unsigned count) {
     }
     case IORING_REGISTER_PROBE:
       return probe(arg, count);
+    case IORING_REGISTER_PERSONALITY:
+      return arg != nullptr || count != 0 ? -EINVAL : personalities_.add();
+    case IORING_UNREGISTER_PERSONALITY:
+      return arg != nullptr ? -EINVAL : personalities_.remove(count);
+    case IORING_REGISTER_RESTRICTIONS:
+      return register_restrictions(arg, count);
+    case IORING_REGISTER_IOWQ_AFF:
+      return arg == nullptr || count == 0 ? -EINVAL : register_worker_affinity(arg, count);
+    case IORING_UNREGISTER_IOWQ_AFF:
+      return arg != nullptr || count != 0 ? -EINVAL : 0;
+    case IORING_REGISTER_IOWQ_MAX_WORKERS:
+      return arg == nullptr || count != 2 ? -EINVAL : register_max_workers(arg);
+    case uapi::kRegisterNapi:
+      return arg == nullptr || count != 1 ? -EINVAL : register_napi(arg);
+    case uapi::kUnregisterNapi:
+      return count != 1 ? -EINVAL : unregister_napi(arg);
+    case uapi::kRegisterClock:
+      return arg == nullptr || count != 0 ? -EINVAL : register_clock(arg);
+    case uapi::kRegisterResizeRings:
+      return arg == nullptr || count != 1 ? -EINVAL : resize(arg);
+    case uapi::kRegisterMemRegion:
+      return arg == nullptr || count != 1 ? -EINVAL : register_memory_region(arg);
+    case uapi::kRegisterQuery:
+      return answer_queries(world_.profile(), arg, count);
     case IORING_REGISTER_ENABLE_RINGS:
       return arg != nullptr || count != 0 ? -EINVAL : enable();
     case IORING_REGISTER_PBUF_RING:
@@ -79,6 +105,17 @@ int SimRing::register_op(unsigned opcode, void* arg, unsigned count) {
     default:
       return -EINVAL;
   }
+}
+
+int SimRing::may_register(unsigned opcode) const {
+  if (issued_by_other()) return -EEXIST;
+  return restrictions_.forbids_registration(opcode) ? -EACCES : 0;
+}
+
+int SimRing::register_restrictions(const void* arg, unsigned count) {
+  if (!disabled_) return -EBADFD;
+  if (restrictions_.registered()) return -EBUSY;
+  return restrictions_.parse(world_.profile(), arg, count);
 }
 
 int SimRing::register_eventfd(void* arg, unsigned count, bool only_async) {
@@ -120,20 +157,28 @@ int SimRing::probe(void* arg, unsigned count) {
 int SimRing::enable() {
   if (!disabled_) return -EBADFD;
   disabled_ = false;
+  restrictions_.enforce();
   become_issuer();
   return 0;
 }
 
 int SimRing::sync_cancel(void* arg) {
-  io_uring_sync_cancel_reg request{};
+  uapi::SyncCancel request{};
   if (!copy_from_user(&request, arg, sizeof request)) return -EFAULT;
+  const bool by_op = world_.profile().semantics.cancel_by_op;
   std::uint32_t known =
       IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED;
-  if (world_.profile().semantics.cancel_by_op) known |= uapi::kAsyncCancelUserdata | uapi::kAsyncCancelOp;
+  if (by_op) known |= uapi::kAsyncCancelUserdata | uapi::kAsyncCancelOp;
   if (request.flags & ~known) return -EINVAL;
+  const auto used = [](auto word) { return word != 0; };
+  if (std::any_of(std::begin(request.pad), std::end(request.pad), used) ||
+      std::any_of(std::begin(request.pad2), std::end(request.pad2), used) || (!by_op && request.opcode != 0)) {
+    return -EINVAL;
+  }
   CancelMatch match;
   match.user_data = request.addr;
   match.flags = request.flags;
+  match.opcode = request.opcode;
   if (request.flags & IORING_ASYNC_CANCEL_FD) {
     const bool fixed = (request.flags & IORING_ASYNC_CANCEL_FD_FIXED) != 0;
     match.fd = fixed ? fixed_file(static_cast<unsigned>(request.fd)) : request.fd;

@@ -14,6 +14,7 @@
 #include "assay/mocks/sim/provided_buffers.h"
 #include "assay/mocks/sim/registration/buffer_table.h"
 #include "assay/mocks/sim/registration/file_table.h"
+#include "assay/mocks/sim/registration/personality.h"
 
 namespace assay::internal {
 
@@ -86,6 +87,8 @@ struct Request {
   /// What it uses of the file table and of the registered buffers: these stay until it is over.
   std::shared_ptr<RegisteredFile> registered_file;
   std::shared_ptr<RegisteredBuffer> registered_buffer;
+  /// Whom it acts as, where the SQE names a personality.
+  std::shared_ptr<const Credentials> credentials;
 
   // Timers.
   Nanoseconds deadline;

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "assay/backend/uapi_names.h"
+#include "assay/mocks/sim/setup.h"
 
 namespace assay::internal {
 
@@ -15,11 +16,13 @@ SimRing::SimRing(SimWorld& world, std::uint32_t setup_flags)
     : world_(world), setup_flags_(setup_flags), disabled_((setup_flags & IORING_SETUP_R_DISABLED) != 0) {}
 
 SimRing::~SimRing() {
+  if (poll_thread_) poll_thread_->detach(*this);
   closing_ = true;
   cancel_everything();
 }
 
 int SimRing::open(io_uring_params& params) {
+  if (const int error = count_ring_memory(world_, params, locked_pages_); error != 0) return error;
   if (const int error = memory_.create(params, world_.behaviour().has_cq_flags); error != 0) return error;
   ring_fd_ = Descriptor::adopt(::epoll_create1(EPOLL_CLOEXEC));
   if (!ring_fd_) return -EMFILE;
@@ -29,9 +32,11 @@ int SimRing::open(io_uring_params& params) {
   event.events = EPOLLIN;
   if (::epoll_ctl(ring_fd_.get(), EPOLL_CTL_ADD, doorbell_.get(), &event) != 0) return -ENOMEM;
   provided_buffers_.set_rules({.oldest_first = world_.is_since(5, 18), .zero_is_all = world_.is_since(6, 0)});
-  if (poll_thread()) {
-    poll_thread_idle_ = Nanoseconds{params.sq_thread_idle != 0 ? params.sq_thread_idle : 1000} * 1'000'000;
-    poll_thread_sleeps_at_ = world_.clock().now() + poll_thread_idle_;
+  if (has_flag(IORING_SETUP_SQPOLL)) {
+    const SimRing* group = has_flag(IORING_SETUP_ATTACH_WQ) ? world_.find(static_cast<int>(params.wq_fd)) : nullptr;
+    poll_thread_ = group != nullptr ? group->poll_thread_ : std::make_shared<PollThread>(world_.clock());
+    if (group == nullptr) poll_thread_->workers = WorkerLimits::initial(params.sq_entries);
+    poll_thread_->attach(*this, Nanoseconds{params.sq_thread_idle != 0 ? params.sq_thread_idle : 1000} * 1'000'000);
   }
   if (!disabled_) become_issuer();
   return 0;

@@ -12,9 +12,15 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/sim/completion_queue.h"
 #include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/locked_memory.h"
+#include "assay/mocks/sim/poll_thread.h"
 #include "assay/mocks/sim/provided_buffers.h"
 #include "assay/mocks/sim/registration/buffer_table.h"
 #include "assay/mocks/sim/registration/file_table.h"
+#include "assay/mocks/sim/registration/memory_region.h"
+#include "assay/mocks/sim/registration/napi.h"
+#include "assay/mocks/sim/registration/personality.h"
+#include "assay/mocks/sim/registration/restrictions.h"
 #include "assay/mocks/sim/request.h"
 #include "assay/mocks/sim/ring_memory.h"
 #include "assay/mocks/sim/world.h"
@@ -22,6 +28,7 @@
 namespace assay::internal {
 
 struct FutexWake;
+enum class Outcome;
 
 /// What a cancellation looks for (struct io_cancel_data).
 struct CancelMatch {
@@ -62,6 +69,8 @@ class SimRing {
 
   /// Consumes up to `count` SQEs. The number consumed, or a negative errno.
   int submit(unsigned count);
+  /// Whether a poll thread would find something to submit.
+  bool has_sqes() const { return !disabled_ && memory_.load_sq_tail() != sq_head_; }
   /// Carries a request out as far as that goes without waiting.
   void issue(Request& request);
   /// Ends a request with `request.result`: its completion, its chain, itself.
@@ -79,6 +88,10 @@ class SimRing {
   /// One completion of a multishot request that may go on. Returns false if the request must end; then its last
   /// completion, without IORING_CQE_F_MORE, is still to be made.
   bool post_multishot(Request& request, std::int32_t result, std::uint32_t flags = 0);
+  /// Ends a request from task work, at its next opportunity.
+  void complete_from_task_work(Request& request) { queue_task_work(request, run_complete); }
+  /// Posts a completion that belongs to no request of this ring, from task work.
+  void post_from_task_work(const Completion& completion);
   /// Posts a notification (IORING_CQE_F_NOTIF) for a zero-copy send, after the send's own completion.
   void notify(const Request& about, std::int32_t result);
   /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.
@@ -123,10 +136,10 @@ class SimRing {
   bool has_revisited() const { return !revisited_.empty(); }
   /// Wakes waiters of a futex, the longest waiting first. Returns how many.
   int wake_futex(const FutexWake& wake);
-  bool poll_thread() const { return has_flag(IORING_SETUP_SQPOLL); }
-  /// One turn of the SQPOLL thread. Returns whether it did something.
-  bool run_poll_thread();
-  void wake_poll_thread();
+  /// The thread that submits for this ring, or null.
+  PollThread* poll_thread() const { return poll_thread_.get(); }
+  /// One turn of it. Returns whether it did something.
+  bool run_poll_thread() { return poll_thread_ && !disabled_ && poll_thread_->run(*this); }
 
   // Cancellation (cancellation.cc).
 
@@ -153,6 +166,8 @@ class SimRing {
   // Registration (registration.cc).
 
   int register_op(unsigned opcode, void* arg, unsigned nr_args);
+  /// Whether the calling thread may register this here: 0, -EEXIST or -EACCES.
+  int may_register(unsigned opcode) const;
   const FileTable& files() const { return files_; }
   /// The fd in a slot of the file table, or -1.
   int fixed_file(unsigned slot) const { return files_.fd(slot); }
@@ -172,6 +187,10 @@ class SimRing {
   int update_files_where_free(std::int32_t* fds, unsigned count);
   /// Tells that what was registered with this tag is no longer used.
   void tell_tag(std::uint64_t tag);
+
+  /// The clock that waits of this ring run on.
+  clockid_t clock() const { return clock_; }
+  const MemoryRegion& region() const { return region_; }
 
   void describe_waiting(std::string& text) const;
   /// Post from outside: MSG_RING. Returns false if the completion was dropped.
@@ -213,6 +232,17 @@ class SimRing {
   int cancel_waits(const CancelMatch& match);
   void cancel_armed(Request& request);
 
+  Outcome carry_out(Request& request);
+
+  // registration/
+  int register_max_workers(void* arg);
+  int register_worker_affinity(const void* mask, unsigned bytes);
+  int register_clock(const void* arg);
+  int register_napi(void* arg);
+  int unregister_napi(void* arg);
+  int register_memory_region(void* arg);
+  int resize(void* arg);
+
   // registration/resources.cc
   bool tells_tags_of_gone_tables();
   int read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request);
@@ -240,6 +270,7 @@ class SimRing {
   int probe(void* arg, unsigned count);
   int enable();
   int sync_cancel(void* arg);
+  int register_restrictions(const void* arg, unsigned count);
 
   // buffer_rings.cc
   int register_buffer_ring(void* arg, unsigned count);
@@ -283,6 +314,8 @@ class SimRing {
   // The chain being assembled during submission.
   Request* chain_head_ = nullptr;
   Request* chain_last_ = nullptr;
+  /// The SQE that is being submitted has 128 bytes.
+  bool has_large_entry_ = false;
 
   // IOSQE_IO_DRAIN.
   RequestList drained_;
@@ -291,10 +324,7 @@ class SimRing {
   bool drain_next_ = false;
   bool drain_disabled_ = false;
 
-  // SQPOLL.
-  Nanoseconds poll_thread_idle_ = 0;
-  Nanoseconds poll_thread_sleeps_at_ = 0;
-  bool poll_thread_awake_ = true;
+  std::shared_ptr<PollThread> poll_thread_;
 
   std::uint64_t cancel_sequence_ = 0;
 
@@ -304,6 +334,12 @@ class SimRing {
   ProvidedBuffers provided_buffers_;
   Descriptor eventfd_;
   bool eventfd_only_async_ = false;
+  Personalities personalities_;
+  Restrictions restrictions_;
+  clockid_t clock_ = CLOCK_MONOTONIC;
+  NapiSettings napi_;
+  MemoryRegion region_;
+  LockedPages locked_pages_;
 };
 
 }  // namespace assay::internal

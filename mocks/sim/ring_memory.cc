@@ -5,6 +5,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -56,6 +59,7 @@ int RingMemory::allocate(Region& region, std::size_t bytes, bool from_user, std:
     if (user_address == 0) return -EFAULT;
     if (user_address % page_align(1) != 0) return -EINVAL;
     region.data = reinterpret_cast<unsigned char*>(user_address);
+    if (!is_user_memory(region.data, region.bytes)) return -EFAULT;
     return 0;
   }
   void* memory = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -65,34 +69,45 @@ int RingMemory::allocate(Region& region, std::size_t bytes, bool from_user, std:
   return 0;
 }
 
-int RingMemory::create(io_uring_params& params, bool has_cq_flags) {
-  sq_entries_ = params.sq_entries;
-  cq_entries_ = params.cq_entries;
-  if (params.flags & IORING_SETUP_SQE128) sqe_bytes_ *= 2;
-  if (params.flags & IORING_SETUP_CQE32) cqe_bytes_ *= 2;
-  cq_flags_offset_ = has_cq_flags ? 280 : 0;
-  cq_overflow_offset_ = has_cq_flags ? 284 : 280;
-
+std::size_t RingMemory::rings_bytes_for(const io_uring_params& params) {
   // With 32-byte CQEs the kernel doubles its whole ring structure, header too.
-  std::size_t rings_bytes = kCqes + cq_entries_ * sizeof(io_uring_cqe);
-  if (params.flags & IORING_SETUP_CQE32) rings_bytes *= 2;
-  rings_bytes = (rings_bytes + 63) / 64 * 64;
-  const bool has_array = (params.flags & uapi::kSetupNoSqarray) == 0;
-  const std::size_t array_offset = rings_bytes;
-  if (has_array) rings_bytes += sq_entries_ * sizeof(std::uint32_t);
+  std::size_t bytes = kCqes + params.cq_entries * sizeof(io_uring_cqe);
+  if (params.flags & IORING_SETUP_CQE32) bytes *= 2;
+  bytes = (bytes + 63) / 64 * 64;
+  if ((params.flags & uapi::kSetupNoSqarray) == 0) bytes += params.sq_entries * sizeof(std::uint32_t);
+  return bytes;
+}
 
+std::size_t RingMemory::sqes_bytes_for(const io_uring_params& params) {
+  return params.sq_entries * sizeof(io_uring_sqe) * ((params.flags & IORING_SETUP_SQE128) != 0 ? 2 : 1);
+}
+
+std::size_t RingMemory::bytes_for(const io_uring_params& params) {
+  return page_align(rings_bytes_for(params)) + page_align(sqes_bytes_for(params));
+}
+
+int RingMemory::allocate_both(const io_uring_params& params, Region& rings, Region& sqes) const {
+  const bool from_user = (params.flags & uapi::kSetupNoMmap) != 0;
+  int error = allocate(rings, rings_bytes_for(params), from_user, user_address(params.cq_off));
+  if (error == 0) error = allocate(sqes, sqes_bytes_for(params), from_user, user_address(params.sq_off));
+  if (error == 0) std::memset(rings.data, 0, kCqes);
+  return error;
+}
+
+/// Writes the header of fresh rings, and where things are in them.
+void RingMemory::lay_out(io_uring_params& params) {
   const bool from_user = (params.flags & uapi::kSetupNoMmap) != 0;
   const std::uint64_t user_rings = user_address(params.cq_off);
   const std::uint64_t user_sqes = user_address(params.sq_off);
-  if (const int error = allocate(rings_, rings_bytes, from_user, user_rings); error != 0) return error;
-  if (const int error = allocate(sqes_, sq_entries_ * sqe_bytes_, from_user, user_sqes); error != 0) return error;
-
-  std::memset(rings_.data, 0, kCqes);
+  sq_entries_ = params.sq_entries;
+  cq_entries_ = params.cq_entries;
   *word(kSqMask) = sq_entries_ - 1;
   *word(kCqMask) = cq_entries_ - 1;
   *word(kSqEntries) = sq_entries_;
   *word(kCqEntries) = cq_entries_;
   cqes_ = rings_.data + kCqes;
+  const bool has_array = (params.flags & uapi::kSetupNoSqarray) == 0;
+  const std::size_t array_offset = rings_bytes_for(params) - sq_entries_ * sizeof(std::uint32_t);
   sq_array_ = has_array ? word(array_offset) : nullptr;
 
   params.sq_off = {};
@@ -115,6 +130,54 @@ int RingMemory::create(io_uring_params& params, bool has_cq_flags) {
     set_user_address(params.cq_off, user_rings);
     set_user_address(params.sq_off, user_sqes);
   }
+}
+
+int RingMemory::create(io_uring_params& params, bool has_cq_flags) {
+  if (params.flags & IORING_SETUP_SQE128) sqe_bytes_ *= 2;
+  if (params.flags & IORING_SETUP_CQE32) cqe_bytes_ *= 2;
+  mixed_cqes_ = (params.flags & uapi::kSetupCqeMixed) != 0;
+  cq_flags_offset_ = has_cq_flags ? 280 : 0;
+  cq_overflow_offset_ = has_cq_flags ? 284 : 280;
+  if (const int error = allocate_both(params, rings_, sqes_); error != 0) return error;
+  lay_out(params);
+  return 0;
+}
+
+int RingMemory::resize(io_uring_params& params) {
+  Region rings;
+  Region sqes;
+  int error = allocate_both(params, rings, sqes);
+  const std::uint32_t sq_head = load_sq_head();
+  const std::uint32_t sq_tail = load_sq_tail();
+  const std::uint32_t cq_head = load_cq_head();
+  const std::uint32_t cq_tail = load_cq_tail();
+  if (error == 0 && (sq_tail - sq_head > params.sq_entries || cq_tail - cq_head > params.cq_entries)) {
+    error = -EOVERFLOW;
+  }
+  if (error != 0) {
+    release(rings);
+    release(sqes);
+    return error;
+  }
+  for (std::uint32_t position = sq_head; position != sq_tail; ++position) {
+    std::memcpy(sqes.data + (position & (params.sq_entries - 1)) * sqe_bytes_,
+                sqes_.data + (position & (sq_entries_ - 1)) * sqe_bytes_, sqe_bytes_);
+  }
+  for (std::uint32_t position = cq_head; position != cq_tail; ++position) {
+    std::memcpy(rings.data + kCqes + (position & (params.cq_entries - 1)) * cqe_bytes_, cqe_at(position), cqe_bytes_);
+  }
+  const std::size_t words[] = {kSqHead,    kSqTail,  kCqHead,          kCqTail,
+                               kSqDropped, kSqFlags, cq_flags_offset_, cq_overflow_offset_};
+  for (const std::size_t offset : words) {
+    *reinterpret_cast<std::uint32_t*>(rings.data + offset) = __atomic_load_n(word(offset), __ATOMIC_ACQUIRE);
+  }
+  std::swap(rings_, rings);
+  std::swap(sqes_, sqes);
+  release(rings);
+  release(sqes);
+  lay_out(params);
+  // Where the new index array lies is not told.
+  params.sq_off.array = 0;
   return 0;
 }
 

@@ -23,6 +23,14 @@ class RingMemory {
   int create(io_uring_params& params, bool has_cq_flags);
   /// mmap of one of IORING_OFF_*.
   int map(std::uint64_t offset, std::size_t bytes, void** address);
+  /// Moves everything to rings of the sizes in `params`, whose offsets it fills. 0, or a negative errno and all is as
+  /// it was: -EOVERFLOW where the new rings are too small for what waits.
+  int resize(io_uring_params& params);
+
+  /// Bytes that rings of these sizes take: the rings with the index array, and the SQEs.
+  static std::size_t rings_bytes_for(const io_uring_params& params);
+  static std::size_t sqes_bytes_for(const io_uring_params& params);
+  static std::size_t bytes_for(const io_uring_params& params);
 
   unsigned sq_entries() const { return sq_entries_; }
   unsigned cq_entries() const { return cq_entries_; }
@@ -54,6 +62,12 @@ class RingMemory {
     return reinterpret_cast<io_uring_sqe*>(sqes_.data + index * sqe_bytes_);
   }
   std::size_t sqe_bytes() const { return sqe_bytes_; }
+  /// Whether no SQE lies behind this one.
+  bool is_last(const io_uring_sqe* sqe) const {
+    return reinterpret_cast<const unsigned char*>(sqe) + sqe_bytes_ >= sqes_.data + sq_entries_ * sqe_bytes_;
+  }
+  /// Whether CQEs of both sizes lie in the CQ.
+  bool mixed_cqes() const { return mixed_cqes_; }
   io_uring_cqe* cqe_at(std::uint32_t position) const {
     return reinterpret_cast<io_uring_cqe*>(cqes_ + (position & (cq_entries_ - 1)) * cqe_bytes_);
   }
@@ -78,6 +92,8 @@ class RingMemory {
   static constexpr std::size_t kSqFlags = 276;
   static constexpr std::size_t kCqes = 320;
 
+  int allocate_both(const io_uring_params& params, Region& rings, Region& sqes) const;
+  void lay_out(io_uring_params& params);
   static int allocate(Region& region, std::size_t bytes, bool from_user, std::uint64_t user_address);
   static void release(Region& region);
   std::uint32_t* word(std::size_t offset) const { return reinterpret_cast<std::uint32_t*>(rings_.data + offset); }
@@ -90,6 +106,7 @@ class RingMemory {
   unsigned cq_entries_ = 0;
   std::size_t sqe_bytes_ = sizeof(io_uring_sqe);
   std::size_t cqe_bytes_ = sizeof(io_uring_cqe);
+  bool mixed_cqes_ = false;
   std::size_t cq_flags_offset_ = 0;
   std::size_t cq_overflow_offset_ = 0;
 };

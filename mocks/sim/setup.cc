@@ -1,11 +1,16 @@
 #include "assay/mocks/sim/setup.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
 
+#include "assay/mocks/sim/capabilities.h"
+#include "assay/mocks/sim/locked_memory.h"
+#include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/ring_memory.h"
 #include "assay/mocks/sim/world.h"
 
 namespace assay::internal {
@@ -29,6 +34,13 @@ int check_flags(SimWorld& world, const io_uring_params& params) {
     return -EINVAL;
   }
   if ((flags & IORING_SETUP_DEFER_TASKRUN) && !(flags & IORING_SETUP_SINGLE_ISSUER)) return -EINVAL;
+  if ((flags & uapi::kSetupRegisteredFdOnly) && !(flags & uapi::kSetupNoMmap)) return -EINVAL;
+  // Entries are either all large or of both kinds.
+  if ((flags & uapi::kSetupCqeMixed) && (flags & IORING_SETUP_CQE32)) return -EINVAL;
+  if ((flags & uapi::kSetupSqeMixed) && (flags & IORING_SETUP_SQE128)) return -EINVAL;
+  if ((flags & uapi::kSetupSqRewind) && ((flags & IORING_SETUP_SQPOLL) || !(flags & uapi::kSetupNoSqarray))) {
+    return -EINVAL;
+  }
   return 0;
 }
 
@@ -36,7 +48,15 @@ int check_thread(SimWorld& world, const io_uring_params& params) {
   if (params.flags & IORING_SETUP_ATTACH_WQ) {
     const int fd = static_cast<int>(params.wq_fd);
     if (::fcntl(fd, F_GETFD) < 0) return -ENXIO;
-    if (world.find(fd) == nullptr) return -EINVAL;
+    const SimRing* const group = world.find(fd);
+    if (group == nullptr) return -EINVAL;
+    if ((params.flags & IORING_SETUP_SQPOLL) && group->poll_thread() == nullptr) return -EINVAL;
+  }
+  if (params.flags & IORING_SETUP_SQPOLL) {
+    // For all who may be busy until 5.11, then for those who may be nice, now for everybody.
+    const bool by_admin = has_capability(CAP_SYS_ADMIN);
+    if (!world.is_since(5, 11) && !by_admin) return -EPERM;
+    if (!world.is_since(5, 13) && !by_admin && !has_capability(CAP_SYS_NICE)) return -EPERM;
   }
   if ((params.flags & IORING_SETUP_SQPOLL) && (params.flags & IORING_SETUP_SQ_AFF)) {
     const long cpus = ::sysconf(_SC_NPROCESSORS_CONF);
@@ -45,7 +65,15 @@ int check_thread(SimWorld& world, const io_uring_params& params) {
   return 0;
 }
 
-int fill_sizes(SimWorld& world, unsigned entries, io_uring_params& params) {
+int check_room_for_large_entries(const io_uring_params& params) {
+  if ((params.flags & uapi::kSetupCqeMixed) && params.cq_entries < 2) return -EOVERFLOW;
+  if ((params.flags & uapi::kSetupSqeMixed) && params.sq_entries < 2) return -EOVERFLOW;
+  return 0;
+}
+
+}  // namespace
+
+int fill_ring_sizes(const SimWorld& world, unsigned entries, io_uring_params& params) {
   const bool clamps = (params.flags & IORING_SETUP_CLAMP) != 0;
   if (entries == 0) return -EINVAL;
   if (entries > kMaxEntries) {
@@ -55,7 +83,7 @@ int fill_sizes(SimWorld& world, unsigned entries, io_uring_params& params) {
   params.sq_entries = std::bit_ceil(entries);
   if (!(params.flags & IORING_SETUP_CQSIZE)) {
     params.cq_entries = 2 * params.sq_entries;
-    return 0;
+    return check_room_for_large_entries(params);
   }
   if (params.cq_entries == 0) return -EINVAL;
   if (params.cq_entries > kMaxCqEntries) {
@@ -65,10 +93,8 @@ int fill_sizes(SimWorld& world, unsigned entries, io_uring_params& params) {
   const unsigned asked = params.cq_entries;
   params.cq_entries = std::bit_ceil(asked);
   const unsigned compared = world.behaviour().cq_rounded_before_comparison ? params.cq_entries : asked;
-  return compared < params.sq_entries ? -EINVAL : 0;
+  return compared < params.sq_entries ? -EINVAL : check_room_for_large_entries(params);
 }
-
-}  // namespace
 
 int check_setup(SimWorld& world, unsigned entries, io_uring_params& params) {
   for (const std::uint32_t reserved : params.resv) {
@@ -77,8 +103,26 @@ int check_setup(SimWorld& world, unsigned entries, io_uring_params& params) {
   // wq_fd was a reserved field until 5.6.
   if (!world.is_since(5, 6) && params.wq_fd != 0) return -EINVAL;
   if (const int error = check_flags(world, params); error != 0) return error;
-  if (const int error = fill_sizes(world, entries, params); error != 0) return error;
+  if (const int error = fill_ring_sizes(world, entries, params); error != 0) return error;
   return check_thread(world, params);
+}
+
+std::size_t pages_of(std::size_t bytes) {
+  static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page;
+}
+
+int count_ring_memory(SimWorld& world, const io_uring_params& params, LockedPages& pages) {
+  const Semantics& semantics = world.profile().semantics;
+  if (!semantics.ring_memlock && !semantics.region_memlock) return 0;
+  std::size_t rings = pages_of(RingMemory::rings_bytes_for(params));
+  std::size_t sqes = pages_of(RingMemory::sqes_bytes_for(params));
+  if (semantics.ring_memlock) {
+    // Each was one piece, whose size is a power of two.
+    rings = std::bit_ceil(rings);
+    sqes = std::bit_ceil(sqes);
+  }
+  return pages.add(world.locked_memory(), rings + sqes);
 }
 
 }  // namespace assay::internal

@@ -15,6 +15,11 @@ namespace assay::internal {
 
 namespace {
 
+bool takes_large_entry(std::uint8_t opcode) {
+  const Operation* operation = find_operation(opcode);
+  return operation != nullptr && operation->large_entry;
+}
+
 constexpr std::uint32_t kLinkFlags = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 // What strict mode leaves in a consumed slot: no opcode that exists.
 constexpr int kScribble = 0xdb;
@@ -59,11 +64,13 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
 }  // namespace
 
 int SimRing::submit(unsigned count) {
-  if (issued_by_other()) return -EEXIST;
+  if (!poll_thread_ && issued_by_other()) return -EEXIST;
   const Semantics& semantics = world_.profile().semantics;
   if (semantics.submit_ebusy_on_overflow && !flush_backlog()) return -EBUSY;
 
-  unsigned available = memory_.load_sq_tail() - sq_head_;
+  const bool rewinds = has_flag(uapi::kSetupSqRewind);
+  if (rewinds) sq_head_ = 0;
+  unsigned available = rewinds ? memory_.sq_entries() : memory_.load_sq_tail() - sq_head_;
   if (available > memory_.sq_entries()) available = memory_.sq_entries();
   if (available < count) count = available;
 
@@ -77,10 +84,19 @@ int SimRing::submit(unsigned count) {
       break;
     }
     ++consumed;
+    const unsigned left = count - consumed;
     Request* request = pool_.take();
     reset(*request, *slot, world_.next_serial());
+    // A large entry in a mixed SQ is two that lie side by side.
+    const bool large =
+        has_flag(uapi::kSetupSqeMixed) && takes_large_entry(request->opcode()) && left > 0 && !memory_.is_last(slot);
+    if (large) {
+      ++consumed;
+      ++sq_head_;
+    }
+    has_large_entry_ = large || has_flag(IORING_SETUP_SQE128);
     const bool refused = submit_one(*request, request->sqe());
-    if (world_.strict()) std::memset(static_cast<void*>(slot), kScribble, memory_.sqe_bytes());
+    if (world_.strict()) std::memset(static_cast<void*>(slot), kScribble, memory_.sqe_bytes() * (large ? 2 : 1));
     if (refused && semantics.batch_stops_at_bad_sqe && !has_flag(IORING_SETUP_SUBMIT_ALL)) break;
   }
 
@@ -97,7 +113,7 @@ int SimRing::submit(unsigned count) {
   batching_ = false;
   flush_completed();
   commit();
-  memory_.store_sq_head(sq_head_);
+  if (!rewinds) memory_.store_sq_head(sq_head_);
   return static_cast<int>(consumed);
 }
 
@@ -115,12 +131,25 @@ void SimRing::notify(const Request& about, std::int32_t result) {
   queue_task_work(*notification, run_complete);
 }
 
+void SimRing::post_from_task_work(const Completion& completion) {
+  static constexpr Operation kMessage{.issue = [](SimRing&, Request&) { return Outcome::kDone; }};
+  io_uring_sqe sqe{};
+  sqe.user_data = completion.user_data;
+  Request* message = pool_.take();
+  reset(*message, sqe, world_.next_serial());
+  message->operation = &kMessage;
+  message->result = completion.result;
+  message->cqe_flags = completion.flags;
+  queue_task_work(*message, run_complete);
+}
+
 /// What is checked before the operation itself looks at its fields (io_init_req).
 int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
   const Profile& profile = world_.profile();
   if (!profile.opcodes[sqe.opcode]) return -EINVAL;
   request.operation = find_operation(sqe.opcode);
   if (request.operation == nullptr) return -EINVAL;
+  if (request.operation->large_entry && !has_large_entry_) return -EINVAL;
 
   if (sqe.flags & ~(IOSQE_FIXED_FILE | kLinkFlags | IOSQE_ASYNC) || !world_.is_since(5, 6)) {
     std::uint32_t known = IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK;
@@ -155,8 +184,12 @@ int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
     }
   }
 
+  if (restrictions_.forbids(sqe)) return -EACCES;
   if (sqe.ioprio != 0 && !request.operation->uses_ioprio) return -EINVAL;
-  if (sqe.personality != 0) return -EINVAL;  // none can be registered
+  if (sqe.personality != 0) {
+    request.credentials = personalities_.find(sqe.personality);
+    if (!request.credentials) return -EINVAL;
+  }
   if (request.operation->always_in_worker) request.force_worker = true;
 
   if (request.operation->needs_file && !profile.semantics.linked_file_at_execution) {
@@ -313,6 +346,13 @@ bool SimRing::assign_file(Request& request) {
   return request.fd >= 0;
 }
 
+/// The operation itself, as whoever the SQE says.
+Outcome SimRing::carry_out(Request& request) {
+  if (!request.credentials) return request.operation->issue(*this, request);
+  const BorrowedCredentials borrowed(*request.credentials);
+  return request.operation->issue(*this, request);
+}
+
 void SimRing::issue(Request& request) {
   request.place = Place::kSubmission;
   if (!assign_file(request)) return complete_failed(request, -EBADF);
@@ -326,7 +366,7 @@ void SimRing::issue(Request& request) {
     }
   }
   Request* const limit = request.arms_link_timeout ? request.link : nullptr;
-  switch (request.operation->issue(*this, request)) {
+  switch (carry_out(request)) {
     case Outcome::kDone:
       notice_wake_ups(request);
       return complete(request);
@@ -458,6 +498,7 @@ void SimRing::release(Request& request) {
   request.file.reset();
   request.registered_file.reset();
   request.registered_buffer.reset();
+  request.credentials.reset();
   request.state.reset();
   request.buffers.clear();
   pool_.give_back(&request);

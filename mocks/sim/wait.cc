@@ -31,13 +31,32 @@ int ppoll_masked(pollfd* fds, std::size_t count, const timespec* timeout, const 
 
 }  // namespace
 
-int SimWorld::parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait, Nanoseconds* min_wait) {
-  if (!(flags & IORING_ENTER_EXT_ARG)) {
-    wait->mask = static_cast<const sigset_t*>(arg);
-    if (wait->mask == nullptr) return 0;
-    if (arg_bytes != kKernelSigsetBytes) return -EINVAL;
-    return is_user_memory(wait->mask, kKernelSigsetBytes) ? 0 : -EFAULT;
+int SimWorld::parse_mask(std::uint64_t address, std::size_t bytes, Wait* wait) {
+  wait->mask = reinterpret_cast<const sigset_t*>(address);
+  if (wait->mask == nullptr) return 0;
+  if (bytes != kKernelSigsetBytes) return -EINVAL;
+  return is_user_memory(wait->mask, kKernelSigsetBytes) ? 0 : -EFAULT;
+}
+
+/// With IORING_ENTER_EXT_ARG_REG (6.13) the argument lies in the ring's memory region, and `arg` is its offset there.
+int SimWorld::parse_registered_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes,
+                                    Wait* wait, Nanoseconds* min_wait) {
+  if (arg_bytes != sizeof(uapi::RegisteredWait)) return -EINVAL;
+  const uapi::RegisteredWait* argument = ring.region().wait_at(reinterpret_cast<std::uint64_t>(arg));
+  if (argument == nullptr) return -EFAULT;
+  if ((argument->flags & ~uapi::kRegisteredWaitTs) != 0) return -EINVAL;
+  *min_wait = Nanoseconds{argument->min_wait_usec} * 1'000;
+  if ((argument->flags & uapi::kRegisteredWaitTs) != 0) {
+    wait->deadline = clock_.deadline(ring.clock(), to_nanoseconds(argument->ts.tv_sec, argument->ts.tv_nsec),
+                                     (flags & uapi::kEnterAbsTimer) != 0);
   }
+  return parse_mask(argument->sigmask, argument->sigmask_sz, wait);
+}
+
+int SimWorld::parse_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait,
+                         Nanoseconds* min_wait) {
+  if (!(flags & IORING_ENTER_EXT_ARG)) return parse_mask(reinterpret_cast<std::uint64_t>(arg), arg_bytes, wait);
+  if (flags & uapi::kEnterExtArgReg) return parse_registered_wait(ring, flags, arg, arg_bytes, wait, min_wait);
   struct GetEventsArgument {  // struct io_uring_getevents_arg; the third word was padding until 6.12
     std::uint64_t sigmask;
     std::uint32_t sigmask_bytes;
@@ -51,16 +70,13 @@ int SimWorld::parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes,
   } else if (argument.min_wait_us != 0 && is_since(5, 19)) {
     return -EINVAL;
   }
-  wait->mask = reinterpret_cast<const sigset_t*>(argument.sigmask);
   if (argument.time != 0) {
     __kernel_timespec time;
     if (!copy_from_user(&time, argument.time, sizeof time)) return -EFAULT;
-    wait->deadline = clock_.deadline(CLOCK_MONOTONIC, to_nanoseconds(time.tv_sec, time.tv_nsec),
-                                     (flags & uapi::kEnterAbsTimer) != 0);
+    wait->deadline =
+        clock_.deadline(ring.clock(), to_nanoseconds(time.tv_sec, time.tv_nsec), (flags & uapi::kEnterAbsTimer) != 0);
   }
-  if (wait->mask == nullptr) return 0;
-  if (argument.sigmask_bytes != kKernelSigsetBytes) return -EINVAL;
-  return is_user_memory(wait->mask, kKernelSigsetBytes) ? 0 : -EFAULT;
+  return parse_mask(argument.sigmask, argument.sigmask_bytes, wait);
 }
 
 int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_complete, const Wait& wait,

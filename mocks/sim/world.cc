@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "assay/mocks/sim/operations/futex.h"
+#include "assay/mocks/sim/registration/query.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/setup.h"
 #include "assay/mocks/sim/user_memory.h"
@@ -72,6 +73,8 @@ int SimWorld::setup(unsigned entries, io_uring_params* params) {
   if (const int error = ring->open(filled); error != 0) return error;
   filled.features = profile_.features;
   *params = filled;
+  worker_limits(filled.sq_entries);
+  if (ring->has_flag(uapi::kSetupRegisteredFdOnly)) return setup_registered_only(std::move(ring));
   const int fd = ring->fd();
   by_fd_[fd] = ring.get();
   rings_.push_back(std::move(ring));
@@ -133,10 +136,12 @@ int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsi
   step(true);
 
   int submitted = 0;
-  if (ring->poll_thread()) {
-    if (flags & IORING_ENTER_SQ_WAKEUP) ring->wake_poll_thread();
+  if (PollThread* const poll_thread = ring->poll_thread(); poll_thread != nullptr) {
+    if (flags & IORING_ENTER_SQ_WAKEUP) poll_thread->wake();
     ring->run_poll_thread();
     submitted = static_cast<int>(to_submit);
+    constexpr std::uint32_t kOverwritten = IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAIT;
+    if (submitted == 0 && !(flags & kOverwritten) && profile_.semantics.sqpoll_eownerdead) return -EOWNERDEAD;
   } else if (to_submit > 0) {
     submitted = ring->submit(to_submit);
     if (submitted < 0) return submitted;
@@ -148,7 +153,7 @@ int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsi
 
   Wait wait;
   Nanoseconds min_wait = 0;
-  int waited = parse_wait(flags, arg, arg_bytes, &wait, &min_wait);
+  int waited = parse_wait(*ring, flags, arg, arg_bytes, &wait, &min_wait);
   if (waited == 0) waited = wait_for_completions(visit, *ring, min_complete, wait, min_wait);
   if (submitted > 0) return submitted;
   if (waited == -EBADR) ring->cq().forget_dropped();
@@ -160,63 +165,37 @@ int SimWorld::register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_a
   const bool registered = (opcode & uapi::kRegisterUseRegisteredRing) != 0;
   opcode &= ~uapi::kRegisterUseRegisteredRing;
   if (registered && !has_feature(uapi::kFeatRegRegRing)) return -EINVAL;
-  // Since 6.13 an fd of -1 means no ring, for operations that need none; there is none of those here.
-  if (ring_fd == -1 && !registered && profile_.register_ops[uapi::kRegisterSendMsgRing]) return -EINVAL;
+  if (ring_fd == -1 && !registered && profile_.register_ops[uapi::kRegisterSendMsgRing]) {
+    return register_without_ring(opcode, arg, nr_args);
+  }
   SimRing* ring;
   if (const int error = locate(ring_fd, registered, &ring); error != 0) return error;
   const Visit::Use use(visit, *ring);
   step(true);
-  if (opcode < 256 && profile_.register_ops[opcode]) {
-    // These belong to the thread rather than the ring.
-    if (opcode == IORING_REGISTER_RING_FDS) return register_ring_fds(arg, nr_args);
-    if (opcode == IORING_UNREGISTER_RING_FDS) return unregister_ring_fds(arg, nr_args);
-  }
-  return ring->register_op(opcode, arg, nr_args);
+  const bool of_thread = opcode == IORING_REGISTER_RING_FDS || opcode == IORING_UNREGISTER_RING_FDS;
+  if (!of_thread || !profile_.register_ops[opcode]) return ring->register_op(opcode, arg, nr_args);
+  // These belong to the thread rather than the ring; but it is the ring that may forbid them.
+  if (const int error = ring->may_register(opcode); error != 0) return error;
+  return opcode == IORING_REGISTER_RING_FDS ? register_ring_fds(arg, nr_args) : unregister_ring_fds(arg, nr_args);
 }
 
-int SimWorld::register_ring_fds(void* arg, unsigned nr_args) {
-  RegisteredRings& table = registered_rings_.try_emplace(::gettid(), RegisteredRings{}).first->second;
-  if (nr_args == 0 || nr_args > table.size()) return -EINVAL;
-  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
-  auto* updates = static_cast<io_uring_rsrc_update*>(arg);
-  int done = 0;
-  for (unsigned index = 0; index < nr_args; ++index, ++done) {
-    io_uring_rsrc_update& update = updates[index];
-    int error = 0;
-    if (update.resv != 0) error = -EINVAL;
-    std::size_t slot = update.offset;
-    if (error == 0 && update.offset == ~0u) {
-      slot = static_cast<std::size_t>(std::find(table.begin(), table.end(), nullptr) - table.begin());
-      if (slot == table.size()) error = -EBUSY;
-    } else if (error == 0 && update.offset >= table.size()) {
-      error = -EINVAL;
-    } else if (error == 0 && table[slot] != nullptr) {
-      error = -EBUSY;
-    }
-    SimRing* ring = nullptr;
-    if (error == 0) error = locate(static_cast<int>(update.data), false, &ring);
-    if (error != 0) return done > 0 ? done : error;
-    ring->add_reference();
-    table[slot] = ring;
-    update.offset = static_cast<std::uint32_t>(slot);
+/// Since 6.13 an fd of -1 means no ring, for what needs none.
+int SimWorld::register_without_ring(unsigned opcode, void* arg, unsigned nr_args) {
+  if (opcode >= 256 || !profile_.register_ops[opcode]) return -EINVAL;
+  switch (opcode) {
+    case uapi::kRegisterSendMsgRing:
+      return send_message(arg, nr_args);
+    case uapi::kRegisterQuery:
+      return answer_queries(profile_, arg, nr_args);
+    default:
+      return -EINVAL;
   }
-  return done;
 }
 
-int SimWorld::unregister_ring_fds(void* arg, unsigned nr_args) {
-  const auto found = registered_rings_.find(::gettid());
-  if (nr_args == 0 || nr_args > RegisteredRings{}.size()) return -EINVAL;
-  if (found == registered_rings_.end()) return 0;
-  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
-  const auto* updates = static_cast<const io_uring_rsrc_update*>(arg);
-  int done = 0;
-  for (unsigned index = 0; index < nr_args; ++index, ++done) {
-    const io_uring_rsrc_update& update = updates[index];
-    if (update.resv != 0 || update.data != 0 || update.offset >= found->second.size()) return done > 0 ? done : -EINVAL;
-    SimRing*& slot = found->second[update.offset];
-    if (slot != nullptr) release(std::exchange(slot, nullptr));
-  }
-  return done;
+WorkerLimits& SimWorld::worker_limits(unsigned sq_entries) {
+  const auto [found, added] = worker_limits_.try_emplace(::gettid());
+  if (added) found->second = WorkerLimits::initial(sq_entries);
+  return found->second;
 }
 
 void SimWorld::relax(int ring_fd) {

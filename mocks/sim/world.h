@@ -19,6 +19,8 @@
 #include "assay/mocks/sim/behaviour.h"
 #include "assay/mocks/sim/clock.h"
 #include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/locked_memory.h"
+#include "assay/mocks/sim/registration/workers.h"
 #include "assay/mocks/sim_kernel.h"
 
 namespace assay::internal {
@@ -65,6 +67,9 @@ class SimWorld {
   /// The ring that a call means, by its fd or by the index at which this thread registered it. 0, or the errno for what
   /// is no ring.
   int locate(int ring_fd, bool registered, SimRing** ring);
+  /// The limits of the calling thread's workers; its first ring, of so many entries, makes them.
+  WorkerLimits& worker_limits(unsigned sq_entries);
+  LockedMemory& locked_memory() { return locked_memory_; }
   /// Wakes waiters of a futex on all rings. Returns how many.
   int wake_futex(FutexWake wake);
 
@@ -80,13 +85,20 @@ class SimWorld {
   using RegisteredRings = std::array<SimRing*, 16>;
 
   std::uint64_t ask(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe);
+  int register_without_ring(unsigned opcode, void* arg, unsigned nr_args);
+  int send_message(const void* arg, unsigned nr_args);
+  int setup_registered_only(std::unique_ptr<SimRing> ring);
   int register_ring_fds(void* arg, unsigned nr_args);
   int unregister_ring_fds(void* arg, unsigned nr_args);
   /// Drops a reference to a ring and takes it down with the last.
   void release(SimRing* ring);
   /// Gives every ring what can go on now. `in_call` is whether the thread makes a system call, as opposed to spinning.
   bool step(bool in_call);
-  int parse_wait(unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait, Nanoseconds* min_wait);
+  int parse_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait,
+                 Nanoseconds* min_wait);
+  int parse_registered_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait,
+                            Nanoseconds* min_wait);
+  int parse_mask(std::uint64_t address, std::size_t bytes, Wait* wait);
   int wait_for_completions(Visit& visit, SimRing& ring, unsigned min_complete, const Wait& wait, Nanoseconds min_wait);
   /// Before time passes: lets those go on that wait for what nobody tells. Returns whether any did.
   bool revisit_all();
@@ -106,9 +118,11 @@ class SimWorld {
   std::uint64_t serial_ = 0;
 
   std::mutex mutex_;
+  LockedMemory locked_memory_;
   std::map<int, SimRing*> by_fd_;
   std::vector<std::unique_ptr<SimRing>> rings_;  // in order of creation
   std::map<pid_t, RegisteredRings> registered_rings_;
+  std::map<pid_t, WorkerLimits> worker_limits_;
 
   /// Threads between the beginning and the end of a call.
   std::atomic<unsigned> inside_{0};

@@ -32,6 +32,8 @@ struct Operation {
   bool wakes_others = false;
   /// Always handed to a worker: it never completes during submission.
   bool always_in_worker = false;
+  /// Its SQE has 128 bytes.
+  bool large_entry = false;
   /// A kernel may hand it to a worker.
   bool may_be_in_worker = false;
   /// The release since which it takes IOSQE_BUFFER_SELECT; {0, 0} is never.

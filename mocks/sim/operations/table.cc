@@ -12,6 +12,7 @@ namespace {
 constexpr std::array<Operation, 64> make_table() {
   std::array<Operation, 64> table{};
   table[IORING_OP_NOP] = {.prepare = prepare_nop, .issue = issue_nop};
+  table[uapi::kOpNop128] = {.prepare = prepare_nop, .issue = issue_nop, .large_entry = true};
   table[IORING_OP_READV] = {.prepare = prepare_vectored,
                             .issue = issue_read,
                             .needs_file = true,
