@@ -203,8 +203,8 @@ void probe_switches(Kernel& kernel, Profile& profile) {
   const OverflowTrial overflow = try_overflow(kernel);
   const Verdict poll_multishot = try_poll_multishot(kernel);
   const Verdict memory_limit = try_ring_memory_limit(kernel);
-  // Which of the two reasons for counting it is: the older one ended with the release that has this feature (5.12).
-  const bool workers_are_threads = (profile.features & IORING_FEAT_NATIVE_WORKERS) != 0;
+  // The first reason for counting was gone in 5.12, the second one is younger by far.
+  const bool counts_regions = profile.version >= KernelVersion{5, 12};
   std::vector<SwitchTrial> trials = {
       SwitchTrial{&Semantics::overflow_drops, overflow.drops},
       SwitchTrial{&Semantics::submit_ebusy_on_overflow, overflow.submit_ebusy},
@@ -219,8 +219,8 @@ void probe_switches(Kernel& kernel, Profile& profile) {
       SwitchTrial{&Semantics::timeout_multishot, try_timeout_flags(kernel, uapi::kTimeoutMultishot)},
       SwitchTrial{&Semantics::cancel_matching, try_for_nobody(kernel, IORING_OP_ASYNC_CANCEL, IORING_ASYNC_CANCEL_ALL)},
       SwitchTrial{&Semantics::cancel_by_op, try_cancel_by_op(kernel)},
-      SwitchTrial{&Semantics::ring_memlock, workers_are_threads ? Verdict(false) : memory_limit},
-      SwitchTrial{&Semantics::region_memlock, workers_are_threads ? memory_limit : Verdict(false)},
+      SwitchTrial{&Semantics::ring_memlock, counts_regions ? Verdict(false) : memory_limit},
+      SwitchTrial{&Semantics::region_memlock, counts_regions ? memory_limit : Verdict(false)},
       SwitchTrial{&Semantics::nop_tells_failure, try_nop_without_file(kernel)},
   };
   const std::vector<SwitchTrial> of_sockets = try_socket_switches(kernel);
