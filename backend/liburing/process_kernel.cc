@@ -40,6 +40,8 @@ struct Process {
   std::mutex mutex;
   std::atomic<Kernel*> kernel{nullptr};
   InUse in_use;
+  // Guarded apart: closing any fd asks for it, also while a kernel is made or goes away.
+  std::mutex open_rings_mutex;
   std::set<int> open_rings;
   std::atomic<std::uint64_t> rings{0};
 };
@@ -98,10 +100,11 @@ Result<InUse> open_stack(const assay_liburing_options& wanted) {
   return opened;
 }
 
-// Rings that the program closed by close(2) went unseen.
-bool has_open_rings(Process& here) {
+// Rings that the program closed unseen (by dup2, by close(2) where that is not wrapped) are not open.
+std::size_t count_open_rings(Process& here) {
+  const std::lock_guard lock(here.open_rings_mutex);
   std::erase_if(here.open_rings, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });
-  return !here.open_rings.empty();
+  return here.open_rings.size();
 }
 
 int refuse(int error, std::string why) {
@@ -120,9 +123,10 @@ int take(Process& here, InUse&& chosen) {
 }
 
 int check_idle(Process& here) {
-  if (!has_open_rings(here)) return 0;
-  return refuse(EBUSY,
-                std::to_string(here.open_rings.size()) + " rings of the kernel in use are open; exit them first");
+  const std::size_t open = count_open_rings(here);
+  return open == 0
+             ? 0
+             : refuse(EBUSY, "rings of the kernel in use are open (" + std::to_string(open) + "); exit them first");
 }
 
 std::uint64_t faults_fired(const InUse& in_use) { return in_use.stack != nullptr ? in_use.stack->report().fired() : 0; }
@@ -170,7 +174,7 @@ int set_up_ring(unsigned entries, io_uring_params* params) noexcept {
   ++here.rings;
   // Without an fd of its own there is nothing that could be asked for whether it is open.
   if ((params->flags & uapi::kSetupRegisteredFdOnly) == 0) {
-    const std::lock_guard lock(here.mutex);
+    const std::lock_guard lock(here.open_rings_mutex);
     here.open_rings.insert(fd);
   }
   return fd;
@@ -179,10 +183,17 @@ int set_up_ring(unsigned entries, io_uring_params* params) noexcept {
 int close_ring(int ring_fd) noexcept {
   Process& here = process();
   {
-    const std::lock_guard lock(here.mutex);
+    const std::lock_guard lock(here.open_rings_mutex);
     here.open_rings.erase(ring_fd);
   }
   return process_kernel().close(ring_fd);
+}
+
+bool is_open_ring(int ring_fd) noexcept {
+  Process& here = process();
+  if (here.rings.load(std::memory_order_relaxed) == 0) return false;
+  const std::lock_guard lock(here.open_rings_mutex);
+  return here.open_rings.contains(ring_fd);
 }
 
 int use_kernel(Kernel& kernel) {

@@ -14,5 +14,6 @@ Kernel& process_kernel() noexcept;
 /// some are open.
 int set_up_ring(unsigned entries, io_uring_params* params) noexcept;
 int close_ring(int ring_fd) noexcept;
+bool is_open_ring(int ring_fd) noexcept;
 
 }  // namespace assay::liburing
