@@ -303,35 +303,4 @@ void SimRing::update_doorbell() {
   doorbell_rung_ = ring;
 }
 
-<<<<<<< mocks/sim/progress.cc
-bool SimRing::run_poll_thread() {
-  if (!poll_thread() || disabled_ || !poll_thread_awake_) return false;
-  const Nanoseconds now = world_.clock().now();
-  if (memory_.load_sq_tail() != sq_head_) {
-    const std::uint32_t head = sq_head_;
-    submit(memory_.sq_entries());
-    poll_thread_sleeps_at_ = now + poll_thread_idle_;
-    return sq_head_ != head;  // a full CQ holds submission back on old kernels
-  }
-  if (now >= poll_thread_sleeps_at_) {
-    // The kernel looks at the SQ once more after it has raised the flag, so that no SQE is left lying.
-    memory_.set_sq_flag(IORING_SQ_NEED_WAKEUP);
-    if (memory_.load_sq_tail() == sq_head_) {
-      poll_thread_awake_ = false;
-    } else {
-      memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
-    }
-  }
-  return false;
-}
-
-void SimRing::wake_poll_thread() {
-  if (poll_thread_awake_) return;
-  poll_thread_awake_ = true;
-  poll_thread_sleeps_at_ = world_.clock().now() + poll_thread_idle_;
-  memory_.clear_sq_flag(IORING_SQ_NEED_WAKEUP);
-}
-
-=======
->>>>>>> /tmp/land.theirs
 }  // namespace assay::internal

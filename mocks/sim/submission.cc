@@ -64,12 +64,7 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
 }  // namespace
 
 int SimRing::submit(unsigned count) {
-<<<<<<< mocks/sim/submission.cc
-  // The poll thread submits for whoever filled the SQ.
-  if (!poll_thread() && issued_by_other()) return -EEXIST;
-=======
   if (!poll_thread_ && issued_by_other()) return -EEXIST;
->>>>>>> /tmp/land.theirs
   const Semantics& semantics = world_.profile().semantics;
   if (semantics.submit_ebusy_on_overflow && !flush_backlog()) return -EBUSY;
 
