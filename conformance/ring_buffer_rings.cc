@@ -310,9 +310,23 @@ std::vector<Behaviour> selection_behaviours() {
   };
 }
 
+/// A group that there is not, and one whose ring is the program's own memory.
+void map_what_is_not_there(KernelUnderTest& kernel, int error) {
+  Ring ring = open_ring(kernel);
+  void* memory = nullptr;
+  const std::uint64_t offset = uapi::kOffPbufRing | (std::uint64_t{kGroup} << uapi::kOffPbufShift);
+  EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), error);
+  BufferRing own(ring, kGroup, 4);
+  EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), error) << "it is the program's memory";
+}
+
 std::vector<Behaviour> mapped_behaviours() {
   const std::string suite = "RingBufferRings";
   const Needs mapped{.register_ops = {IORING_REGISTER_PBUF_RING}, .switches_on = {&Semantics::buffer_ring_mmap}};
+  const Needs mapped_before_72{
+      .register_ops = {IORING_REGISTER_PBUF_RING}, .switches_on = {&Semantics::buffer_ring_mmap}, .until = {7, 2}};
+  const Needs mapped_since_72{
+      .register_ops = {IORING_REGISTER_PBUF_RING}, .switches_on = {&Semantics::buffer_ring_mmap}, .since = {7, 2}};
   return {
       {suite, "AreMappedFromTheKernel", mapped,
        [](KernelUnderTest& kernel) {
@@ -324,15 +338,10 @@ std::vector<Behaviour> mapped_behaviours() {
          EXPECT_EQ(completion.res, 5);
          EXPECT_EQ(pool.text(buffer_id(completion), 5), "hello");
        }},
-      {suite, "AreMappedOnlyWhereTheyAre", mapped,
-       [](KernelUnderTest& kernel) {
-         Ring ring = open_ring(kernel);
-         void* memory = nullptr;
-         const std::uint64_t offset = uapi::kOffPbufRing | (std::uint64_t{kGroup} << uapi::kOffPbufShift);
-         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -ENOMEM);
-         BufferRing own(ring, kGroup, 4);
-         EXPECT_EQ(kernel.kernel().map(ring.fd(), offset, 4096, &memory), -ENOMEM) << "it is the program's memory";
-       }},
+      {suite, "AreMappedOnlyWhereTheyAre", mapped_since_72,
+       [](KernelUnderTest& kernel) { map_what_is_not_there(kernel, -EINVAL); }},
+      {suite, "AreMappedOnlyWhereTheyAreBefore72", mapped_before_72,
+       [](KernelUnderTest& kernel) { map_what_is_not_there(kernel, -ENOMEM); }},
       {suite,
        "AreNotMappedWhereThatCameLater",
        {.register_ops = {IORING_REGISTER_PBUF_RING}, .switches_off = {&Semantics::buffer_ring_mmap}},

@@ -117,7 +117,8 @@ std::vector<Behaviour> send_behaviours() {
          prepare_send_zc(ring, pair.near.get(), "hello", 1).ioprio = IORING_RECVSEND_POLL_FIRST;
          EXPECT_EQ(run_send(ring).send.res, 5);
        }},
-      {suite, "TellsWhetherTheBytesWereCopied",
+      {suite,
+       "TellsWhetherTheBytesWereCopied",
        {.opcodes = {IORING_OP_SEND_ZC}, .switches_on = {&Semantics::send_zc_report}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -129,7 +130,8 @@ std::vector<Behaviour> send_behaviours() {
          // The loopback device hands the pages to whoever receives, so they have to be copied.
          EXPECT_EQ(static_cast<std::uint32_t>(sent.notification->res), uapi::kNotifUsageZcCopied);
        }},
-      {suite, "DoesNotTellWhereThatCameLater",
+      {suite,
+       "DoesNotTellWhereThatCameLater",
        {.opcodes = {IORING_OP_SEND_ZC}, .switches_off = {&Semantics::send_zc_report}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -171,19 +173,28 @@ std::vector<Behaviour> send_behaviours() {
          prepare_send_zc(ring, -1, "hello", 1);
          EXPECT_EQ(run_send(ring).send.res, -EBADF);
        }},
-      {suite, "RefusesToSkipItsCompletion", {.opcodes = {IORING_OP_SEND_ZC}, .features = IORING_FEAT_CQE_SKIP},
+      {suite,
+       "RefusesToSkipItsCompletion",
+       {.opcodes = {IORING_OP_SEND_ZC}, .features = IORING_FEAT_CQE_SKIP},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const SocketPair pair = make_tcp_pair();
          prepare_send_zc(ring, pair.near.get(), "hello", 1).flags = IOSQE_CQE_SKIP_SUCCESS;
          EXPECT_EQ(run_send(ring).send, (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "RefusesFieldsThatMeanNothing", zero_copy,
+      {suite,
+       "RefusesAThirdAddressBefore71",
+       {.opcodes = {IORING_OP_SEND_ZC}, .until = {7, 1}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const SocketPair pair = make_tcp_pair();
          prepare_send_zc(ring, pair.near.get(), "hello", 1).addr3 = 1;
          EXPECT_EQ(run_send(ring).send, (Completion{1, -EINVAL, 0}));
+       }},
+      {suite, "RefusesFieldsThatMeanNothing", zero_copy,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const SocketPair pair = make_tcp_pair();
          prepare_send_zc(ring, pair.near.get(), "hello", 1).ioprio = 1u << 14;
          EXPECT_EQ(run_send(ring).send.res, -EINVAL);
        }},
@@ -307,7 +318,9 @@ std::vector<Behaviour> command_behaviours() {
          prepare(ring, pair.near.get(), 0).rw_flags = 1 << 20;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "AreForSocketsOnly", {.opcodes = {IORING_OP_URING_CMD}},
+      {suite,
+       "AreForSocketsOnly",
+       {.opcodes = {IORING_OP_URING_CMD}},
        [prepare](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Pipe pipe = make_pipe();

@@ -110,8 +110,9 @@ int SimRing::map(std::uint64_t offset, std::size_t bytes, void** address) {
   if ((offset & kWhich) != uapi::kOffPbufRing) return memory_.map(offset, bytes, address);
   const std::uint64_t number = (offset & ~kWhich) >> uapi::kOffPbufShift;
   const BufferGroup* group = provided_buffers_.find(static_cast<std::uint16_t>(number));
-  // Where there is nothing to map, the kernel finds no place for it.
-  return group != nullptr ? group->map(bytes, address) : -ENOMEM;
+  const int error = group != nullptr ? group->map(bytes, address) : -ENOMEM;
+  // Where there is nothing to map, the kernel found no place for it up to 7.1, and says why since.
+  return error == -ENOMEM && world_.is_since(7, 2) ? -EINVAL : error;
 }
 
 }  // namespace assay::internal

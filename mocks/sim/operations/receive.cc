@@ -199,7 +199,7 @@ int prepare_receive(SimRing& ring, Request& request) {
   // Whoever reads the error queue does not wait for data.
   if (sqe.msg_flags & MSG_ERRQUEUE) request.poll_events = EPOLLERR;
   if (is_message(request)) {
-    state->error = copy_header_from_user(*state, request, false);
+    state->error = copy_header_from_user(world, *state, request, false);
   } else if (selects(request)) {
     state->wanted = sqe.len;
   } else {

@@ -85,7 +85,7 @@ int prepare_send(SimRing& ring, Request& request) {
     state->message_flags |= MSG_WAITALL;
   }
   if (is_message(request)) {
-    state->error = copy_header_from_user(*state, request, true);
+    state->error = copy_header_from_user(world, *state, request, true);
   } else {
     if (has_address && sqe.addr2 != 0) state->error = copy_address_from_user(&state->address, sqe.addr2, sqe.addr_len);
     if ((sqe.flags & IOSQE_BUFFER_SELECT) != 0) {

@@ -46,7 +46,7 @@ int socket_option(int fd, int name) {
   return ::getsockopt(fd, SOL_SOCKET, name, &value, &bytes) == 0 ? value : -1;
 }
 
-int copy_header_from_user(MessageState& state, const Request& request, bool sends) {
+int copy_header_from_user(const SimWorld& world, MessageState& state, const Request& request, bool sends) {
   msghdr header;
   state.user_header = reinterpret_cast<msghdr*>(request.sqe().addr);
   if (!copy_from_user(&header, state.user_header, sizeof header)) return -EFAULT;
@@ -70,7 +70,8 @@ int copy_header_from_user(MessageState& state, const Request& request, bool send
     state.wanted = only.iov_len;
     return 0;
   }
-  if (header.msg_iovlen > IOV_MAX) return -EMSGSIZE;
+  // From 6.0 to 6.12 the vector was looked at before the header.
+  if (header.msg_iovlen > IOV_MAX) return world.is_since(6, 0) && !world.is_since(6, 13) ? -EINVAL : -EMSGSIZE;
   return copy_vector_from_user(state, header.msg_iov, header.msg_iovlen);
 }
 
@@ -126,7 +127,8 @@ bool goes_on(SimRing& ring, int fd, int message_flags) {
 
 void settle_transfer(SimRing& ring, Request& request) {
   auto* state = static_cast<MessageState*>(request.state.get());
-  if (state != nullptr && request.result < 0 && state->done > 0) {
+  // Before 6.0 an error, such as that of a cancelation, hid what had been transferred.
+  if (state != nullptr && request.result < 0 && state->done > 0 && ring.world().is_since(6, 0)) {
     request.result = static_cast<std::int32_t>(state->done);
   }
   if (request.selected.kind == SelectedBuffer::Kind::kNone) return;

@@ -66,7 +66,7 @@ bool is_socket(int fd);
 int socket_option(int fd, int name);
 
 /// Copies the header of SENDMSG or RECVMSG: 0 or -EFAULT, -EINVAL, -EMSGSIZE. `sends` copies the address too.
-int copy_header_from_user(MessageState& state, const Request& request, bool sends);
+int copy_header_from_user(const SimWorld& world, MessageState& state, const Request& request, bool sends);
 
 /// What SEND and SEND_ZC are to send: one buffer, or with IORING_SEND_VECTORIZED (6.17) several. 0 or an errno.
 int take_send_buffers(MessageState& state, const io_uring_sqe& sqe);

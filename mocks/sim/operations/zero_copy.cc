@@ -59,7 +59,7 @@ ssize_t send_once(SimRing& ring, Request& request, ZeroCopyState& state) {
 int prepare_send_zero_copy(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
   const io_uring_sqe& sqe = request.sqe();
-  if (sqe.addr3 != 0 || sqe.__pad2[0] != 0) return -EINVAL;
+  if ((sqe.addr3 != 0 && !world.is_since(7, 1)) || sqe.__pad2[0] != 0) return -EINVAL;
   if (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) return -EINVAL;
   if (!world.profile().semantics.send_zc_report) {
     if ((sqe.ioprio & ~known_flags(world)) != 0) return -EINVAL;
@@ -77,7 +77,7 @@ int prepare_send_zero_copy(SimRing& ring, Request& request) {
   }
   state.message_flags = static_cast<int>(sqe.msg_flags);
   if (is_message(request)) {
-    state.error = copy_header_from_user(state, request, true);
+    state.error = copy_header_from_user(world, state, request, true);
   } else {
     if (sqe.__pad3[0] != 0) return -EINVAL;
     if (sqe.addr2 != 0) state.error = copy_address_from_user(&state.address, sqe.addr2, sqe.addr_len);
