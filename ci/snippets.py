@@ -2,7 +2,8 @@
 
     snippets.py FOLDER PAGE ...
 
-Each ```cpp block that is a whole program, with #include and main(), becomes a source in FOLDER, named after page and line. Each line of a
+Each ```cpp block that is a whole program, with #include and main(), becomes a source in FOLDER, named after page and line.
+A block whose fence names a file ("```c reader.c") is part of a project: it becomes FOLDER/PAGE/NAME. Each line of a
 ```console block that begins with "$ assay" is run at once, with the PATH as it is: it must succeed, and where output
 follows in the block, the first word of each line shown must be in what the command printed.
 """
@@ -12,7 +13,7 @@ import re
 import subprocess
 import sys
 
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run_console(page: str, line: int, block: str) -> bool:
@@ -41,8 +42,13 @@ def main(folder: str, pages: list[str]) -> int:
         text = pathlib.Path(page).read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
-            language, block = match.groups()
-            if language == "cpp" and "#include" in block and re.search(r"\bint main\(", block):
+            language, file_name, block = match.groups()
+            if file_name:
+                project = out / pathlib.Path(page).stem.lower()
+                project.mkdir(exist_ok=True)
+                (project / file_name).write_text(block, encoding="utf-8")
+                programs += 1
+            elif language == "cpp" and "#include" in block and re.search(r"\bint main\(", block):
                 name = f"{pathlib.Path(page).stem.lower()}_{line}.cc"
                 (out / name).write_text(f'#line {line + 1} "{page}"\n{block}', encoding="utf-8")
                 programs += 1
