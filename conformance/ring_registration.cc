@@ -248,10 +248,11 @@ void add_buffer_behaviours(std::vector<Behaviour>& behaviours) {
 
 void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
   const std::string suite = "RingEventfd";
+  const Needs eventfds{.register_ops = {IORING_REGISTER_EVENTFD}};  // 5.2
   const std::vector<Behaviour> added = {
       {suite,
        "IsSignalledByCompletions",
-       {},
+       eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -266,7 +267,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
        }},
       {suite,
        "IsSignalledByWhatCompletesLater",
-       {},
+       eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -282,7 +283,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
        }},
       {suite,
        "IsLeftAloneOnceUnregistered",
-       {},
+       eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -294,7 +295,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
        }},
       {suite,
        "IsRegisteredOnceAtATime",
-       {},
+       eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -305,7 +306,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
        }},
       {suite,
        "MustBeAnEventfd",
-       {},
+       eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Pipe pipe = make_pipe();
