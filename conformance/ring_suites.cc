@@ -34,7 +34,22 @@ void register_ring_suites(std::span<const KernelCase> kernels) {
                                  ring_buffer_rings_behaviours,
                                  ring_recv_multishot_behaviours,
                                  ring_bundles_behaviours,
-                                 ring_zero_copy_behaviours};
+                                 ring_zero_copy_behaviours,
+                                 ring_restrictions_behaviours,
+                                 ring_personality_behaviours,
+                                 ring_workers_behaviours,
+                                 ring_clock_behaviours,
+                                 ring_query_behaviours,
+                                 ring_message_behaviours,
+                                 ring_updates_behaviours,
+                                 ring_locked_memory_behaviours,
+                                 ring_nop_behaviours,
+                                 ring_resize_behaviours,
+                                 ring_memory_region_behaviours,
+                                 ring_sqpoll_behaviours,
+                                 ring_sqe_sizes_behaviours,
+                                 ring_single_issuer_behaviours,
+                                 ring_sync_cancel_behaviours};
   for (const Source behaviours : kSources) register_behaviours(behaviours(), kernels);
 }
 

@@ -38,5 +38,20 @@ std::vector<Behaviour> ring_buffer_rings_behaviours();
 std::vector<Behaviour> ring_recv_multishot_behaviours();
 std::vector<Behaviour> ring_bundles_behaviours();
 std::vector<Behaviour> ring_zero_copy_behaviours();
+std::vector<Behaviour> ring_restrictions_behaviours();
+std::vector<Behaviour> ring_personality_behaviours();
+std::vector<Behaviour> ring_workers_behaviours();
+std::vector<Behaviour> ring_clock_behaviours();
+std::vector<Behaviour> ring_query_behaviours();
+std::vector<Behaviour> ring_message_behaviours();
+std::vector<Behaviour> ring_updates_behaviours();
+std::vector<Behaviour> ring_locked_memory_behaviours();
+std::vector<Behaviour> ring_nop_behaviours();
+std::vector<Behaviour> ring_resize_behaviours();
+std::vector<Behaviour> ring_memory_region_behaviours();
+std::vector<Behaviour> ring_sqpoll_behaviours();
+std::vector<Behaviour> ring_sqe_sizes_behaviours();
+std::vector<Behaviour> ring_single_issuer_behaviours();
+std::vector<Behaviour> ring_sync_cancel_behaviours();
 
 }  // namespace assay::conformance

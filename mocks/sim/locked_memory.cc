@@ -22,8 +22,10 @@ int LockedMemory::charge(std::size_t pages) {
   return 0;
 }
 
+LockedPages::LockedPages() : counted_(!has_capability(CAP_IPC_LOCK)) {}
+
 int LockedPages::add(LockedMemory& memory, std::size_t pages) {
-  if (pages == 0 || has_capability(CAP_IPC_LOCK)) return 0;
+  if (pages == 0 || !counted_) return 0;
   if (const int error = memory.charge(pages); error != 0) return error;
   memory_ = &memory;
   pages_ += pages;

@@ -16,20 +16,21 @@ class LockedMemory {
   std::size_t pages_ = 0;
 };
 
-/// Pages counted for as long as this lives.
+/// Pages counted for as long as this lives; never any where it was made by a thread that has CAP_IPC_LOCK.
 class LockedPages {
  public:
-  LockedPages() = default;
+  LockedPages();
   LockedPages(const LockedPages&) = delete;
   LockedPages& operator=(const LockedPages&) = delete;
   ~LockedPages() { release(); }
 
-  /// Counts `pages` more, where the calling thread's are counted at all. 0 or -ENOMEM.
+  /// Counts `pages` more. 0 or -ENOMEM.
   int add(LockedMemory& memory, std::size_t pages);
   void remove(std::size_t pages);
   void release();
 
  private:
+  bool counted_;
   LockedMemory* memory_ = nullptr;
   std::size_t pages_ = 0;
 };

@@ -1,13 +1,11 @@
 #include "assay/mocks/sim/setup.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
 
-#include "assay/mocks/sim/capabilities.h"
 #include "assay/mocks/sim/locked_memory.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/ring_memory.h"
@@ -51,12 +49,6 @@ int check_thread(SimWorld& world, const io_uring_params& params) {
     const SimRing* const group = world.find(fd);
     if (group == nullptr) return -EINVAL;
     if ((params.flags & IORING_SETUP_SQPOLL) && group->poll_thread() == nullptr) return -EINVAL;
-  }
-  if (params.flags & IORING_SETUP_SQPOLL) {
-    // For all who may be busy until 5.11, then for those who may be nice, now for everybody.
-    const bool by_admin = has_capability(CAP_SYS_ADMIN);
-    if (!world.is_since(5, 11) && !by_admin) return -EPERM;
-    if (!world.is_since(5, 13) && !by_admin && !has_capability(CAP_SYS_NICE)) return -EPERM;
   }
   if ((params.flags & IORING_SETUP_SQPOLL) && (params.flags & IORING_SETUP_SQ_AFF)) {
     const long cpus = ::sysconf(_SC_NPROCESSORS_CONF);

@@ -12,8 +12,6 @@ namespace assay::internal {
 
 namespace {
 
-constexpr std::uint32_t kUpdates = IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE;
-
 std::uint32_t known_flags(const SimWorld& world) {
   const Semantics& semantics = world.profile().semantics;
   std::uint32_t known = IORING_TIMEOUT_ABS;
@@ -170,7 +168,8 @@ int prepare_timeout_remove(SimRing& ring, Request& request) {
 
 Outcome issue_timeout_remove(SimRing& ring, Request& request) {
   const std::uint64_t user_data = request.sqe().addr;
-  if (!(request.sqe().timeout_flags & kUpdates)) {
+  // Where only the link is named it is checked as an update, and then removes.
+  if (!(request.sqe().timeout_flags & IORING_TIMEOUT_UPDATE)) {
     request.result = ring.cancel_timeout(user_data);
   } else {
     const bool of_link = (request.sqe().timeout_flags & IORING_LINK_TIMEOUT_UPDATE) != 0;

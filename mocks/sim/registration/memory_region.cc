@@ -76,6 +76,8 @@ const uapi::RegisteredWait* MemoryRegion::wait_at(std::uint64_t offset) const {
   std::uint64_t end;
   if (!serves_waits_ || offset % sizeof(long) != 0) return nullptr;
   if (__builtin_add_overflow(offset, sizeof(uapi::RegisteredWait), &end) || end > bytes_) return nullptr;
+  // A kernel keeps the user's pages even where he has unmapped them.
+  if (!owned_ && !is_user_memory(data_ + offset, sizeof(uapi::RegisteredWait))) return nullptr;
   return reinterpret_cast<const uapi::RegisteredWait*>(data_ + offset);
 }
 

@@ -1,0 +1,73 @@
+// Whether the memory of rings counts against RLIMIT_MEMLOCK, for those who are not above such limits.
+
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <thread>
+
+#include "assay/conformance/ring_actions.h"
+#include "assay/conformance/ring_suites.h"
+
+namespace assay::conformance {
+namespace {
+
+/// Runs `call` on a thread of its own, where no memory may be locked.
+int where_nothing_may_be_locked(const std::function<int()>& call) {
+  rlimit before{};
+  EXPECT_EQ(::getrlimit(RLIMIT_MEMLOCK, &before), 0);
+  const rlimit nothing{0, before.rlim_max};
+  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &nothing), 0);
+  int result = 0;
+  std::thread([&] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+    ::syscall(SYS_capget, &header, sets);
+    sets[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
+    ::syscall(SYS_capset, &header, sets);
+    result = call();
+  }).join();
+  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &before), 0);
+  return result;
+}
+
+int set_up(Kernel& kernel) {
+  io_uring_params params{};
+  const int fd = kernel.setup(4, &params);
+  if (fd < 0) return fd;
+  kernel.close(fd);
+  return 0;
+}
+
+}  // namespace
+
+std::vector<Behaviour> ring_locked_memory_behaviours() {
+  const std::string suite = "RingLockedMemory";
+  return {
+      {suite,
+       "CountsRings",
+       {.switches_on = {&Semantics::ring_memlock}},
+       [](KernelUnderTest& kernel) {
+         EXPECT_EQ(where_nothing_may_be_locked([&] { return set_up(kernel.kernel()); }), -ENOMEM);
+         EXPECT_EQ(set_up(kernel.kernel()), 0) << "not for those who may";
+       }},
+      {suite,
+       "CountsRingsOnceMore",
+       {.switches_on = {&Semantics::region_memlock}},
+       [](KernelUnderTest& kernel) {
+         EXPECT_EQ(where_nothing_may_be_locked([&] { return set_up(kernel.kernel()); }), -ENOMEM);
+         EXPECT_EQ(set_up(kernel.kernel()), 0) << "not for those who may";
+       }},
+      {suite,
+       "DoesNotCountRings",
+       {.switches_off = {&Semantics::ring_memlock, &Semantics::region_memlock}},
+       [](KernelUnderTest& kernel) {
+         EXPECT_EQ(where_nothing_may_be_locked([&] { return set_up(kernel.kernel()); }), 0);
+       }},
+  };
+}
+
+}  // namespace assay::conformance
