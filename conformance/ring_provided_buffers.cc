@@ -117,7 +117,8 @@ std::vector<Behaviour> selection_behaviours() {
          sqe.len = 2;
          EXPECT_EQ(run_one(ring).res, -EINVAL);
        }},
-      {suite, "ReceiveMessages",
+      {suite,
+       "ReceiveMessages",
        {.opcodes = {IORING_OP_PROVIDE_BUFFERS, IORING_OP_RECVMSG}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -147,7 +148,9 @@ std::vector<Behaviour> selection_behaviours() {
          EXPECT_EQ(first + second, 1) << "one is 0, the other 1";
          EXPECT_EQ(next_buffer(ring, kGroup), -ENOBUFS);
        }},
-      {suite, "AreUsedInTheirOrder", {.opcodes = {IORING_OP_PROVIDE_BUFFERS, IORING_OP_RECV}, .since = {5, 18}},
+      {suite,
+       "AreUsedInTheirOrder",
+       {.opcodes = {IORING_OP_PROVIDE_BUFFERS, IORING_OP_RECV}, .since = {5, 18}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          BufferPool pool(3, 16);
@@ -203,7 +206,8 @@ std::vector<Behaviour> selection_behaviours() {
          prepare_recv_provided(ring, pair.far.get(), kGroup, 1).len = 2;
          EXPECT_EQ(run_one(ring).res, 2);
        }},
-      {suite, "AreFilledAsFarAsTheyGoWhenNoLengthIsTold",
+      {suite,
+       "AreFilledAsFarAsTheyGoWhenNoLengthIsTold",
        {.opcodes = {IORING_OP_PROVIDE_BUFFERS, IORING_OP_RECV}, .since = {6, 0}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -387,7 +391,9 @@ std::vector<Behaviour> command_behaviours() {
          prepare_provide(ring, pool, kGroup, 1).ioprio = 1;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "AreRefusedWithoutALength", {.opcodes = {IORING_OP_PROVIDE_BUFFERS}, .since = {6, 15}},
+      {suite,
+       "AreRefusedWithoutALength",
+       {.opcodes = {IORING_OP_PROVIDE_BUFFERS}, .since = {6, 15}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          BufferPool pool(4, 16);
@@ -402,7 +408,8 @@ std::vector<Behaviour> command_behaviours() {
          EXPECT_EQ(remove_buffers(ring, 3, kGroup), 3);
          EXPECT_EQ(remove_buffers(ring, 3, kGroup), 1);
        }},
-      {suite, "AreMissedOnceTheyAreRemoved",
+      {suite,
+       "AreMissedOnceTheyAreRemoved",
        {.opcodes = {IORING_OP_PROVIDE_BUFFERS, IORING_OP_REMOVE_BUFFERS, IORING_OP_RECV}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -101,7 +101,8 @@ std::vector<Behaviour> receive_behaviours() {
          EXPECT_FALSE(has_buffer(last));
          EXPECT_EQ(receive_all(pair.far.get(), 4), "4567") << "nothing is lost";
        }},
-      {suite, "MissesBuffersOnlyWhenDataComes",
+      {suite,
+       "MissesBuffersOnlyWhenDataComes",
        {.opcodes = {IORING_OP_RECV, IORING_OP_PROVIDE_BUFFERS},
         .switches_on = {&Semantics::recv_multishot},
         .since = {6, 4}},
@@ -180,7 +181,8 @@ std::vector<Behaviour> receive_behaviours() {
          prepare_recv_multishot(ring, pair.far.get(), kGroup, 1).msg_flags = MSG_WAITALL;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "RefusesALengthBefore617",
+      {suite,
+       "RefusesALengthBefore617",
        {.opcodes = {IORING_OP_RECV}, .switches_on = {&Semantics::recv_multishot}, .until = {6, 17}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -188,7 +190,8 @@ std::vector<Behaviour> receive_behaviours() {
          prepare_recv_multishot(ring, pair.far.get(), kGroup, 1).len = 4;
          EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
-      {suite, "FillsNoMoreOfABufferThanAskedFor",
+      {suite,
+       "FillsNoMoreOfABufferThanAskedFor",
        {.opcodes = {IORING_OP_RECV, IORING_OP_PROVIDE_BUFFERS}, .since = {6, 17}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -201,7 +204,8 @@ std::vector<Behaviour> receive_behaviours() {
          EXPECT_EQ(take(ring).res, 4);
          EXPECT_EQ(take(ring).res, 2);
        }},
-      {suite, "EndsWhenItHasReceivedAsMuchAsAskedFor",
+      {suite,
+       "EndsWhenItHasReceivedAsMuchAsAskedFor",
        {.opcodes = {IORING_OP_RECV, IORING_OP_PROVIDE_BUFFERS}, .since = {6, 17}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
@@ -220,7 +224,8 @@ std::vector<Behaviour> receive_behaviours() {
          EXPECT_FALSE(goes_on(last));
          EXPECT_EQ(receive_all(pair.far.get(), 2), "89");
        }},
-      {suite, "IsRefusedWhereItCameLater",
+      {suite,
+       "IsRefusedWhereItCameLater",
        {.opcodes = {IORING_OP_RECV}, .switches_off = {&Semantics::recv_multishot}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -250,9 +250,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
   const std::string suite = "RingEventfd";
   const Needs eventfds{.register_ops = {IORING_REGISTER_EVENTFD}};  // 5.2
   const std::vector<Behaviour> added = {
-      {suite,
-       "IsSignalledByCompletions",
-       eventfds,
+      {suite, "IsSignalledByCompletions", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -265,9 +263,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(eventfd_count(eventfd.get()), 0u) << "not by what was there already";
          EXPECT_EQ(ring.unregister_eventfd(), 0);
        }},
-      {suite,
-       "IsSignalledByWhatCompletesLater",
-       eventfds,
+      {suite, "IsSignalledByWhatCompletesLater", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -281,9 +277,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_GE(eventfd_count(eventfd.get()), 1u);
          EXPECT_EQ(ring.unregister_eventfd(), 0);
        }},
-      {suite,
-       "IsLeftAloneOnceUnregistered",
-       eventfds,
+      {suite, "IsLeftAloneOnceUnregistered", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -293,9 +287,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
          run_one(ring);
          EXPECT_EQ(eventfd_count(eventfd.get()), 0u);
        }},
-      {suite,
-       "IsRegisteredOnceAtATime",
-       eventfds,
+      {suite, "IsRegisteredOnceAtATime", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -304,9 +296,7 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_EQ(ring.register_eventfd(eventfd.get()), -EBUSY);
          EXPECT_EQ(ring.unregister_eventfd(), 0);
        }},
-      {suite,
-       "MustBeAnEventfd",
-       eventfds,
+      {suite, "MustBeAnEventfd", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Pipe pipe = make_pipe();

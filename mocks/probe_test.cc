@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -132,6 +133,11 @@ TEST_P(ProbeOfSimulation, FindsTheProfileThatIsSimulated) {
   EXPECT_EQ(found->opcodes | absent.opcodes, simulated->opcodes | absent.opcodes);
   EXPECT_EQ(found->register_ops | absent.register_ops, simulated->register_ops | absent.register_ops);
   for (const Switch& entry : switch_table()) {
+    // What was not tried goes by the version, which a distribution's backports belie, and no simulation can tell.
+    const auto is_assumed = [&](const Profile& profile) {
+      return std::find(profile.assumed.begin(), profile.assumed.end(), entry.name) != profile.assumed.end();
+    };
+    if (is_assumed(*found) || is_assumed(*simulated)) continue;
     EXPECT_EQ(found->semantics.*entry.member, simulated->semantics.*entry.member) << entry.name;
   }
 }

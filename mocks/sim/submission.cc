@@ -152,7 +152,9 @@ int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
   if (request.operation->large_entry && !has_large_entry_) return -EINVAL;
 
   if (sqe.flags & ~(IOSQE_FIXED_FILE | kLinkFlags | IOSQE_ASYNC) || !world_.is_since(5, 6)) {
-    std::uint32_t known = IOSQE_FIXED_FILE | IOSQE_IO_DRAIN | IOSQE_IO_LINK;
+    std::uint32_t known = IOSQE_FIXED_FILE;
+    if (world_.is_since(5, 2)) known |= IOSQE_IO_DRAIN;
+    if (world_.is_since(5, 3)) known |= IOSQE_IO_LINK;
     if (world_.is_since(5, 5)) known |= IOSQE_IO_HARDLINK;
     if (world_.is_since(5, 6)) known |= IOSQE_ASYNC;
     if (world_.has_feature(IORING_FEAT_CQE_SKIP)) known |= IOSQE_CQE_SKIP_SUCCESS;
