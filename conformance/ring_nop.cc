@@ -36,11 +36,21 @@ std::vector<Behaviour> ring_nop_behaviours() {
   return {
       {suite,
        "PaysNoHeedToFlagsWhereItHasNone",
-       {.until = kFlagsSince},
+       {.switches_off = {&Semantics::nop_checks_flags}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          prepare_flagged(ring, ~0u);
          EXPECT_EQ(run_one(ring).res, 0);
+       }},
+      {suite,
+       "RefusesEveryFlagWhereItHasNoneAndLooks",
+       {.switches_on = {&Semantics::nop_checks_flags}, .until = kFlagsSince},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         for (unsigned bit = 0; bit < 32; ++bit) {
+           prepare_flagged(ring, 1u << bit);
+           EXPECT_EQ(run_one(ring).res, -EINVAL) << "flag bit " << bit;
+         }
        }},
       {suite,
        "CutsItsChainWithTheErrorThatItIsGiven",

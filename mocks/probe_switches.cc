@@ -197,6 +197,15 @@ Verdict try_nop_without_file(Kernel& kernel) {
   return *answer == -EBADF;
 }
 
+Verdict try_unknown_nop_flag(Kernel& kernel) {
+  const std::optional<int> answer = try_sqe(kernel, [](io_uring_sqe& sqe) {
+    sqe.opcode = IORING_OP_NOP;
+    sqe.rw_flags = static_cast<int>(0x8000'0000u);
+  });
+  if (!answer) return std::nullopt;
+  return *answer == -EINVAL;
+}
+
 }  // namespace
 
 void probe_switches(Kernel& kernel, Profile& profile) {
@@ -222,6 +231,7 @@ void probe_switches(Kernel& kernel, Profile& profile) {
       SwitchTrial{&Semantics::ring_memlock, counts_regions ? Verdict(false) : memory_limit},
       SwitchTrial{&Semantics::region_memlock, counts_regions ? memory_limit : Verdict(false)},
       SwitchTrial{&Semantics::nop_tells_failure, try_nop_without_file(kernel)},
+      SwitchTrial{&Semantics::nop_checks_flags, try_unknown_nop_flag(kernel)},
   };
   const std::vector<SwitchTrial> of_sockets = try_socket_switches(kernel);
   trials.insert(trials.end(), of_sockets.begin(), of_sockets.end());

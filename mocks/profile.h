@@ -85,6 +85,8 @@ struct Semantics {
   bool link_timeout_tells_etime = false;
   /// A NOP that does not find its file or buffer says so in its CQE (7.1), rather than only cut its chain.
   bool nop_tells_failure = false;
+  /// NOP refuses flags that it does not know (6.10).
+  bool nop_checks_flags = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

@@ -188,6 +188,12 @@ const std::vector<Switch>& switch_table() {
        .since = {7, 1},
        .until = {},
        .member = &Semantics::nop_tells_failure},
+      {.name = "nop_checks_flags",
+       .meaning = "NOP refuses flags that it does not know, rather than pay no heed to them",
+       // Stable releases of 5.10 and 6.1 have it, although they know no flag.
+       .since = {6, 10},
+       .until = {},
+       .member = &Semantics::nop_checks_flags},
   };
   return table;
 }

@@ -68,6 +68,16 @@ def _parse_line(text: str, number: int) -> tuple[str, Line]:
 
 def parse(text: str, name: str) -> Expectations:
     """Reads a file's text; `name` is the file's in messages. Raises BadUsage, one line, for what makes no sense."""
+    expected = _parse_lines(text, name)
+    for line in expected.differs.values():
+        of_real = expected.of_real(line.test)
+        if line.verdict == (of_real.verdict if of_real else TestVerdict.PASS):
+            raise BadUsage(f"{name}:{line.number}: sim={line.verdict} of '{line.test}' is what the kernel itself is "
+                           "expected to say")
+    return expected
+
+
+def _parse_lines(text: str, name: str) -> Expectations:
     expected = Expectations(name)
     for number, text_line in enumerate(text.splitlines(), 1):
         if not text_line.strip() or text_line.lstrip().startswith("#"):
@@ -80,11 +90,6 @@ def parse(text: str, name: str) -> Expectations:
             lines[line.test] = line
         except ValueError as error:
             raise BadUsage(f"{name}:{number}: {error}") from error
-    for line in expected.differs.values():
-        of_real = expected.of_real(line.test)
-        if line.verdict == (of_real.verdict if of_real else TestVerdict.PASS):
-            raise BadUsage(f"{name}:{line.number}: sim={line.verdict} of '{line.test}' is what the kernel itself is "
-                           "expected to say")
     return expected
 
 
@@ -118,6 +123,7 @@ def recorded(text: str, tests: dict[str, TestResult], name: str, about: str) -> 
     """A file's new text after a run on its kernel: what people wrote is kept, the recorded skips are those of the run.
     `about` begins a file that was not there."""
     above = text.partition(RECORDED)[0] if text else f"# {about}\n"
-    by_hand = parse(above, name)
+    # A difference may be one from a skip that stands below, and is recorded anew.
+    by_hand = _parse_lines(above, name)
     lines = [f"skip {test} {' '.join(reason.split()) or 'it says no reason'}\n" for test, reason in _skips(tests, by_hand)]
     return f"{above.rstrip()}\n\n{RECORDED}\n{''.join(sorted(lines))}"

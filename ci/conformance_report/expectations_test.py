@@ -66,6 +66,10 @@ class ExpectationsTest(unittest.TestCase):
         tests = {"S.A": _skip("needs A"), "S.C": _skip("needs C"), "S.D": _PASS, "S.New": _skip("needs new")}
         self.assertEqual(recorded(text, tests, "linux-6.1", "About."), by_hand + f"\n{RECORDED}\nskip S.New needs new\n")
 
+    def test_a_difference_from_a_recorded_skip_outlives_recording(self):
+        text = f"# Mine.\ndiffers S.A sim=pass the kernel lacks it\n\n{RECORDED}\nskip S.A needs A\n"
+        self.assertEqual(recorded(text, {"S.A": _skip("needs A")}, "linux-6.1", "About."), text)
+
     def test_recording_over_a_malformed_file_is_refused(self):
         with self.assertRaises(BadUsage):
             recorded("nonsense\n", {}, "linux-6.1", "About.")

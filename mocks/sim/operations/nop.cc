@@ -14,7 +14,8 @@ namespace {
 std::uint32_t flags_of(const Request& request) { return static_cast<std::uint32_t>(request.sqe().rw_flags); }
 
 std::uint32_t known_flags(const SimWorld& world) {
-  std::uint32_t known = uapi::kNopInjectResult;
+  std::uint32_t known = 0;
+  if (world.is_since(6, 10)) known |= uapi::kNopInjectResult;
   if (world.is_since(6, 13)) known |= uapi::kNopFile | uapi::kNopFixedFile | uapi::kNopFixedBuffer;
   if (world.is_since(6, 17)) known |= uapi::kNopTaskWork;
   if (world.is_since(6, 18)) known |= uapi::kNopCqe32;
@@ -37,7 +38,7 @@ int find_resources(SimRing& ring, Request& request, std::uint32_t flags) {
 
 int prepare_nop(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
-  if (!world.is_since(6, 10)) return 0;  // earlier kernels do not look at any field
+  if (!world.profile().semantics.nop_checks_flags) return 0;  // such a kernel does not look at any field
   const std::uint32_t flags = flags_of(request);
   if (flags & ~known_flags(world)) return -EINVAL;
   if (flags & uapi::kNopCqe32) {
