@@ -123,7 +123,7 @@ std::vector<Behaviour> ring_epoll_behaviours() {
          prepare_wait(ring, epoll.get(), events, 4);
          EXPECT_EQ(run_one(ring).res, 2);
          EXPECT_EQ(events[0].data.u64 + events[1].data.u64, 3u);
-         EXPECT_EQ(events[0].events, std::uint32_t{EPOLLIN});
+         EXPECT_EQ(std::uint32_t{events[0].events}, std::uint32_t{EPOLLIN});
        }},
       {suite, "GivesNoMoreEventsThanThereIsRoomFor", wait,
        [](KernelUnderTest& kernel) {
@@ -138,7 +138,7 @@ std::vector<Behaviour> ring_epoll_behaviours() {
          epoll_event events[2] = {};
          prepare_wait(ring, epoll.get(), events, 1);
          EXPECT_EQ(run_one(ring).res, 1);
-         EXPECT_EQ(events[1].data.u64, 0u);
+         EXPECT_EQ(std::uint64_t{events[1].data.u64}, 0u);
        }},
       {suite, "WaitsForAnEvent", wait,
        [](KernelUnderTest& kernel) {
@@ -152,7 +152,7 @@ std::vector<Behaviour> ring_epoll_behaviours() {
          EXPECT_TRUE(take_ready(ring).empty());
          write_text(pipe.write_end.get(), "x");
          EXPECT_EQ(take(ring), (Completion{1, 1, 0}));
-         EXPECT_EQ(events[0].data.u64, 5u);
+         EXPECT_EQ(std::uint64_t{events[0].data.u64}, 5u);
        }},
       {suite, "StopsWaitingForEventsWhenCancelled", wait,
        [](KernelUnderTest& kernel) {

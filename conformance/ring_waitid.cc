@@ -49,7 +49,7 @@ class Child {
   bool reaped_ = false;
 };
 
-io_uring_sqe& prepare_waitid(Ring& ring, idtype_t which, int id, siginfo_t* info, int options,
+io_uring_sqe& prepare_waitid(Ring& ring, unsigned which, int id, siginfo_t* info, int options,
                              std::uint64_t user_data = 1) {
   io_uring_sqe& sqe = next_sqe(ring, user_data);
   sqe.opcode = uapi::kOpWaitid;
@@ -188,7 +188,7 @@ std::vector<Behaviour> ring_waitid_behaviours() {
          siginfo_t info{};
          prepare_waitid(ring, P_PID, 0, &info, WEXITED);
          EXPECT_EQ(run_one(ring).res, -EINVAL) << "no pid";
-         prepare_waitid(ring, static_cast<idtype_t>(17), 1, &info, WEXITED);
+         prepare_waitid(ring, 17, 1, &info, WEXITED);
          EXPECT_EQ(run_one(ring).res, -EINVAL) << "no kind of id";
          prepare_waitid(ring, P_ALL, 0, &info, 0);
          EXPECT_EQ(run_one(ring).res, -EINVAL) << "nothing to wait for";
