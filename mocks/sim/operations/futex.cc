@@ -52,9 +52,10 @@ bool is_aligned(std::uint64_t address) { return address % sizeof(std::uint32_t) 
 /// 0 where the word has its value, so that the waiter may sleep; else why it does not.
 int check_word(const Word& word) {
   if (!is_aligned(word.address)) return -EINVAL;
-  std::uint32_t value;
-  if (!copy_from_user(&value, word.address, sizeof value)) return -EFAULT;
-  return value == word.value ? 0 : -EAGAIN;
+  const auto* address = reinterpret_cast<const std::uint32_t*>(word.address);
+  if (!is_user_memory(address, sizeof *address)) return -EFAULT;
+  // Other threads change it meanwhile: that is what a futex is for.
+  return __atomic_load_n(address, __ATOMIC_ACQUIRE) == word.value ? 0 : -EAGAIN;
 }
 
 Outcome wait(SimRing& ring, Request& request) {
