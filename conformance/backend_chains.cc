@@ -151,6 +151,7 @@ void internal::add_backend_chains(BackendBehaviours& behaviours) {
                           .name = name,
                           .capabilities = capabilities | CapabilitySet{C::kChains, C::kUserOperations},
                           .body = body,
+                          .needs = {.since = {5, 3}},  // IOSQE_IO_LINK
                           // A kernel that takes only a part of a batch may end a chain there, and nothing in user space
                           // can mend that. A short result cuts a chain as a failure does.
                           .cannot_carry = {FaultPointId::kEnterTake, FaultPointId::kCqeShort}});
