@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "assay/mocks/sim/operations/brief_timeout.h"
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 
 namespace assay::internal {
@@ -53,8 +54,6 @@ std::uint32_t more_waiting(SimRing& ring, int fd) {
   return poll_now(fd, POLLIN) != 0 ? IORING_CQE_F_SOCK_NONEMPTY : 0;
 }
 
-}  // namespace
-
 int prepare_accept(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
   const io_uring_sqe& sqe = request.sqe();
@@ -88,5 +87,14 @@ Outcome issue_accept(SimRing& ring, Request& request) {
     }
   }
 }
+
+}  // namespace
+
+extern const Operation kAccept = {.prepare = prepare_accept,
+                                  .issue = issue_accept,
+                                  .needs_file = true,
+                                  .uses_ioprio = true,
+                                  .ready_events = EPOLLIN,
+                                  .wakes_others = true};
 
 }  // namespace assay::internal

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
 
@@ -15,8 +15,6 @@ namespace {
 // Lengths of 64 bits (6.11) stand where nothing stood before: in `addr` of FADVISE and in `off` of MADVISE. `len` is
 // then what is meant where that is 0.
 bool has_wide_lengths(SimRing& ring) { return ring.world().is_since(6, 11); }
-
-}  // namespace
 
 int prepare_fadvise(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -49,5 +47,11 @@ Outcome issue_madvise(SimRing& ring, Request& request) {
   const int result = ::madvise(reinterpret_cast<void*>(sqe.addr), bytes, static_cast<int>(sqe.fadvise_advice));
   return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
 }
+
+}  // namespace
+
+extern const Operation kFadvise = {
+    .prepare = prepare_fadvise, .issue = issue_fadvise, .needs_file = true, .may_be_in_worker = true};
+extern const Operation kMadvise = {.prepare = prepare_madvise, .issue = issue_madvise, .always_in_worker = true};
 
 }  // namespace assay::internal

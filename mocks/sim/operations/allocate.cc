@@ -5,10 +5,12 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
+
+namespace {
 
 int prepare_fallocate(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -33,5 +35,12 @@ Outcome issue_ftruncate(SimRing& ring, Request& request) {
   const int result = ::ftruncate(request.fd, static_cast<off_t>(request.sqe().off));
   return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
 }
+
+}  // namespace
+
+extern const Operation kFallocate = {
+    .prepare = prepare_fallocate, .issue = issue_fallocate, .needs_file = true, .always_in_worker = true};
+extern const Operation kFtruncate = {
+    .prepare = prepare_ftruncate, .issue = issue_ftruncate, .needs_file = true, .always_in_worker = true};
 
 }  // namespace assay::internal

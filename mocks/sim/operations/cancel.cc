@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
@@ -17,8 +17,6 @@ std::uint32_t known_flags(const SimWorld& world) {
   if (semantics.cancel_by_op) known |= uapi::kAsyncCancelUserdata | uapi::kAsyncCancelOp;
   return known;
 }
-
-}  // namespace
 
 int prepare_async_cancel(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -52,5 +50,9 @@ Outcome issue_async_cancel(SimRing& ring, Request& request) {
   if (request.result < 0) ring.fail(request);
   return Outcome::kDone;
 }
+
+}  // namespace
+
+extern const Operation kAsyncCancel = {.prepare = prepare_async_cancel, .issue = issue_async_cancel};
 
 }  // namespace assay::internal

@@ -1,12 +1,13 @@
 // CONNECT. Follows io_uring/net.c.
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
 
 #include "assay/mocks/sim/operations/brief_timeout.h"
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 
 namespace assay::internal {
@@ -21,19 +22,6 @@ int connect_once(int fd, const SocketAddress& address) {
 int take_socket_error(int fd) {
   const int error = socket_option(fd, SO_ERROR);
   return error > 0 ? -error : 0;
-}
-
-}  // namespace
-
-int prepare_address(SimRing& ring, Request& request) {
-  const io_uring_sqe& sqe = request.sqe();
-  if (sqe.len != 0 || sqe.buf_index != 0 || sqe.rw_flags != 0) return -EINVAL;
-  if (sqe.splice_fd_in != 0 && ring.world().is_since(5, 15)) return -EINVAL;
-  auto state = std::make_unique<AddressState>();
-  state->error = copy_address_from_user(&state->address, sqe.addr, sqe.addr2);
-  const int error = ring.world().is_since(6, 10) ? state->error : 0;
-  request.state = std::move(state);
-  return error;
 }
 
 Outcome issue_connect(SimRing& ring, Request& request) {
@@ -60,5 +48,13 @@ Outcome issue_connect(SimRing& ring, Request& request) {
   }
   return finish(ring, request, result);
 }
+
+}  // namespace
+
+extern const Operation kConnect = {.prepare = prepare_address,
+                                   .issue = issue_connect,
+                                   .needs_file = true,
+                                   .ready_events = EPOLLOUT,
+                                   .wakes_others = true};
 
 }  // namespace assay::internal

@@ -11,8 +11,8 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -25,8 +25,6 @@ int copy_paths(Request& request) {
 }
 
 std::int64_t result_of(long value) { return value < 0 ? -errno : value; }
-
-}  // namespace
 
 int prepare_renameat(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -98,5 +96,13 @@ Outcome issue_linkat(SimRing& ring, Request& request) {
                                 result_of(::linkat(sqe.fd, request.path.c_str(), static_cast<std::int32_t>(sqe.len),
                                                    request.other_path.c_str(), static_cast<int>(sqe.hardlink_flags))));
 }
+
+}  // namespace
+
+extern const Operation kRenameat = {.prepare = prepare_renameat, .issue = issue_renameat, .always_in_worker = true};
+extern const Operation kUnlinkat = {.prepare = prepare_unlinkat, .issue = issue_unlinkat, .always_in_worker = true};
+extern const Operation kMkdirat = {.prepare = prepare_mkdirat, .issue = issue_mkdirat, .always_in_worker = true};
+extern const Operation kSymlinkat = {.prepare = prepare_symlinkat, .issue = issue_symlinkat, .always_in_worker = true};
+extern const Operation kLinkat = {.prepare = prepare_linkat, .issue = issue_linkat, .always_in_worker = true};
 
 }  // namespace assay::internal

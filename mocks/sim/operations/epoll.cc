@@ -5,11 +5,13 @@
 #include <cerrno>
 #include <cstring>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
+
+namespace {
 
 int prepare_epoll_ctl(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -40,5 +42,11 @@ Outcome issue_epoll_wait(SimRing& ring, Request& request) {
   if (count < 0) return finish(ring, request, -errno);
   return count == 0 ? Outcome::kWouldBlock : finish(ring, request, count);
 }
+
+}  // namespace
+
+extern const Operation kEpollCtl = {.prepare = prepare_epoll_ctl, .issue = issue_epoll_ctl, .wakes_others = true};
+extern const Operation kEpollWait = {
+    .prepare = prepare_epoll_wait, .issue = issue_epoll_wait, .needs_file = true, .ready_events = EPOLLIN};
 
 }  // namespace assay::internal

@@ -2,16 +2,14 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
 
 namespace {
 // Any slots that are free, rather than those from this one on (5.19).
 constexpr std::uint64_t kAnySlot = 0xffffffff;  // IORING_FILE_INDEX_ALLOC
-}  // namespace
-
 int prepare_files_update(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.flags & IOSQE_FIXED_FILE) return -EINVAL;
@@ -28,5 +26,9 @@ Outcome issue_files_update(SimRing& ring, Request& request) {
   return finish(ring, request,
                 any ? ring.update_files_where_free(fds, sqe.len) : ring.update_files(offset, fds, sqe.len, nullptr));
 }
+
+}  // namespace
+
+extern const Operation kFilesUpdate = {.prepare = prepare_files_update, .issue = issue_files_update};
 
 }  // namespace assay::internal

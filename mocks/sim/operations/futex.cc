@@ -12,9 +12,9 @@
 #include <climits>
 #include <vector>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
 #include "assay/mocks/sim/operations/futex.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -68,8 +68,6 @@ Outcome wait(SimRing& ring, Request& request) {
   ring.park_for_revisits(request);
   return Outcome::kParked;
 }
-
-}  // namespace
 
 int prepare_futex(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -130,6 +128,8 @@ bool revisit_futex(SimRing&, Request& request, bool before_sleep, std::int32_t* 
   return false;
 }
 
+}  // namespace
+
 int find_waiter(const Request& request, const FutexWake& wake) {
   if (request.opcode() != uapi::kOpFutexWait && request.opcode() != uapi::kOpFutexWaitv) return -1;
   const WaitState& state = state_of(request);
@@ -140,5 +140,10 @@ int find_waiter(const Request& request, const FutexWake& wake) {
   }
   return -1;
 }
+
+extern const Operation kFutexWait = {.prepare = prepare_futex, .issue = issue_futex_wait, .revisit = revisit_futex};
+extern const Operation kFutexWake = {.prepare = prepare_futex, .issue = issue_futex_wake};
+extern const Operation kFutexWaitv = {
+    .prepare = prepare_futex_waitv, .issue = issue_futex_waitv, .revisit = revisit_futex};
 
 }  // namespace assay::internal

@@ -4,10 +4,12 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
+
+namespace {
 
 int prepare_fixed_fd_install(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -23,5 +25,10 @@ Outcome issue_fixed_fd_install(SimRing& ring, Request& request) {
   const int fd = ::fcntl(request.fd, stays_open ? F_DUPFD : F_DUPFD_CLOEXEC, 0);
   return finish(ring, request, fd < 0 ? -errno : fd);
 }
+
+}  // namespace
+
+extern const Operation kFixedFdInstall = {
+    .prepare = prepare_fixed_fd_install, .issue = issue_fixed_fd_install, .needs_file = true};
 
 }  // namespace assay::internal

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
@@ -59,6 +59,8 @@ int send_data(SimRing& target, const io_uring_sqe& sqe) {
   return target.post_message(message) ? 0 : -EOVERFLOW;
 }
 
+namespace {
+
 int prepare_msg_ring(SimRing& ring, Request& request) { return check_message(ring.world(), request.sqe()); }
 
 // Its fd is the other ring's.
@@ -80,5 +82,9 @@ Outcome issue_msg_ring(SimRing& ring, Request& request) {
       return finish(ring, request, -EINVAL);
   }
 }
+
+}  // namespace
+
+extern const Operation kMsgRing = {.prepare = prepare_msg_ring, .issue = issue_msg_ring};
 
 }  // namespace assay::internal

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
@@ -33,8 +33,6 @@ int find_resources(SimRing& ring, Request& request, std::uint32_t flags) {
   if ((flags & uapi::kNopFixedBuffer) && !ring.registered_buffer(sqe.buf_index)) return -EFAULT;
   return 0;
 }
-
-}  // namespace
 
 int prepare_nop(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
@@ -65,5 +63,10 @@ Outcome issue_nop(SimRing& ring, Request& request) {
   }
   return Outcome::kDone;
 }
+
+}  // namespace
+
+extern const Operation kNop = {.prepare = prepare_nop, .issue = issue_nop};
+extern const Operation kNop128 = {.prepare = prepare_nop, .issue = issue_nop, .large_entry = true};
 
 }  // namespace assay::internal

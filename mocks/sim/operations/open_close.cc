@@ -10,8 +10,8 @@
 #include <cstring>
 
 #include "assay/mocks/sim/operations/direct_descriptor.h"
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -59,8 +59,6 @@ Outcome opened(SimRing& ring, Request& request, long fd) {
   return finish(ring, request, result);
 }
 
-}  // namespace
-
 int prepare_openat(SimRing& ring, Request& request) { return prepare_open(ring, request, request.sqe().open_flags); }
 
 Outcome issue_openat(SimRing& ring, Request& request) {
@@ -92,5 +90,12 @@ Outcome issue_close(SimRing& ring, Request& request) {
   if (ring.world().find(sqe.fd) != nullptr) return finish(ring, request, -EBADF);  // a ring cannot close rings
   return finish(ring, request, ::close(sqe.fd) == 0 ? 0 : -errno);
 }
+
+}  // namespace
+
+extern const Operation kOpenat = {.prepare = prepare_openat, .issue = issue_openat, .may_be_in_worker = true};
+extern const Operation kClose = {
+    .prepare = prepare_close, .issue = issue_close, .wakes_others = true, .may_be_in_worker = true};
+extern const Operation kOpenat2 = {.prepare = prepare_openat2, .issue = issue_openat2, .may_be_in_worker = true};
 
 }  // namespace assay::internal

@@ -17,7 +17,7 @@ enum class Outcome {
   kTaken,       ///< The request is no more: the operation completed it.
 };
 
-/// One opcode. Adding one takes a file in this folder and a row in table.cc.
+/// One opcode. Its file in this folder defines it, complete, and table.cc has one row for it.
 struct Operation {
   /// Checks the SQE's fields and takes what is needed of them. 0 or the negative errno that refuses it.
   int (*prepare)(SimRing& ring, Request& request) = nullptr;

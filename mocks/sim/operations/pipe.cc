@@ -6,8 +6,8 @@
 #include <cerrno>
 
 #include "assay/mocks/sim/operations/direct_descriptor.h"
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -33,8 +33,6 @@ int install_both(SimRing& ring, std::uint32_t file_index, std::int32_t (&fds)[2]
   return 0;
 }
 
-}  // namespace
-
 int prepare_pipe(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.fd != 0 || sqe.off != 0 || sqe.addr3 != 0) return -EINVAL;
@@ -57,5 +55,9 @@ Outcome issue_pipe(SimRing& ring, Request& request) {
   }
   return finish(ring, request, result);
 }
+
+}  // namespace
+
+extern const Operation kPipe = {.prepare = prepare_pipe, .issue = issue_pipe};
 
 }  // namespace assay::internal

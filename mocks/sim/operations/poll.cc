@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
@@ -45,8 +45,6 @@ void run_ready_poll(SimRing& ring, Request& request) {
   if (!is_multishot(request.sqe()) || !ring.post_multishot(request, events)) return ring.complete(request, events);
   ring.stay_armed(request, run_ready_poll);
 }
-
-}  // namespace
 
 int prepare_poll_add(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
@@ -132,5 +130,10 @@ Outcome issue_poll_remove(SimRing& ring, Request& request) {
   }
   return Outcome::kDone;
 }
+
+}  // namespace
+
+extern const Operation kPollAdd = {.prepare = prepare_poll_add, .issue = issue_poll_add, .needs_file = true};
+extern const Operation kPollRemove = {.prepare = prepare_poll_remove, .issue = issue_poll_remove};
 
 }  // namespace assay::internal

@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
 
@@ -25,8 +25,6 @@ std::uint64_t count_of(const io_uring_sqe& sqe) {
   // The fd; a negative one is a very large number.
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(sqe.fd));
 }
-
-}  // namespace
 
 int prepare_provide_buffers(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
@@ -79,5 +77,10 @@ Outcome issue_remove_buffers(SimRing& ring, Request& request) {
   if (list.empty() && !ring.world().is_since(5, 18)) ring.provided_buffers().erase(sqe.buf_group);
   return finish(ring, request, static_cast<std::int64_t>(removed));
 }
+
+}  // namespace
+
+extern const Operation kProvideBuffers = {.prepare = prepare_provide_buffers, .issue = issue_provide_buffers};
+extern const Operation kRemoveBuffers = {.prepare = prepare_remove_buffers, .issue = issue_remove_buffers};
 
 }  // namespace assay::internal

@@ -1,9 +1,11 @@
 // Reads into provided buffers, and READ_MULTISHOT. Follows io_uring/rw.c.
 
+#include <sys/epoll.h>
+
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/read_write.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -46,6 +48,8 @@ Outcome read_into_provided(SimRing& ring, Request& request, Outcome (*read)(SimR
   return outcome;
 }
 
+namespace {
+
 int prepare_read_multishot(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if ((sqe.flags & IOSQE_BUFFER_SELECT) == 0) return -EINVAL;
@@ -67,5 +71,15 @@ Outcome issue_read_multishot(SimRing& ring, Request& request) {
   request.failed = false;
   return Outcome::kWouldBlock;
 }
+
+}  // namespace
+
+extern const Operation kReadMultishot = {.prepare = prepare_read_multishot,
+                                         .issue = issue_read_multishot,
+                                         .needs_file = true,
+                                         .uses_ioprio = true,
+                                         .ready_events = EPOLLIN,
+                                         .wakes_others = true,
+                                         .selects_buffers_since = {6, 7}};
 
 }  // namespace assay::internal

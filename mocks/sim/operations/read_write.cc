@@ -12,7 +12,7 @@
 #include <climits>
 #include <cstring>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/read_write.h"
 #include "assay/mocks/sim/operations/registered_buffers.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/user_memory.h"
@@ -173,8 +173,6 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
   return never_waits ? finish(ring, request, -EAGAIN) : Outcome::kWouldBlock;
 }
 
-}  // namespace
-
 int prepare_single_buffer(SimRing&, Request& request) {
   request.buffers.assign(1, {reinterpret_cast<void*>(request.sqe().addr), request.sqe().len});
   request.total_bytes = request.sqe().len;
@@ -191,12 +189,44 @@ int prepare_vectored(SimRing& ring, Request& request) {
 
 int prepare_registered_vector(SimRing&, Request& request) { return import_vector(request); }
 
+Outcome issue_write(SimRing& ring, Request& request) { return issue(ring, request, true); }
+
+constexpr Operation reads(int (*prepare)(SimRing&, Request&), KernelVersion selects_buffers_since = {}) {
+  return {.prepare = prepare,
+          .issue = issue_read,
+          .needs_file = true,
+          .uses_ioprio = true,
+          .ready_events = EPOLLIN,
+          .wakes_others = true,
+          .may_be_in_worker = true,
+          .selects_buffers_since = selects_buffers_since};
+}
+
+constexpr Operation writes(int (*prepare)(SimRing&, Request&)) {
+  return {.prepare = prepare,
+          .issue = issue_write,
+          .needs_file = true,
+          .uses_ioprio = true,
+          .ready_events = EPOLLOUT,
+          .wakes_others = true,
+          .may_be_in_worker = true};
+}
+
+}  // namespace
+
 Outcome issue_read(SimRing& ring, Request& request) {
   const auto read = [](SimRing& on, Request& what) { return issue(on, what, false); };
   if (request.sqe().flags & IOSQE_BUFFER_SELECT) return read_into_provided(ring, request, read);
   return read(ring, request);
 }
 
-Outcome issue_write(SimRing& ring, Request& request) { return issue(ring, request, true); }
+extern const Operation kReadv = reads(prepare_vectored, {5, 7});
+extern const Operation kWritev = writes(prepare_vectored);
+extern const Operation kReadFixed = reads(prepare_registered_buffer);
+extern const Operation kWriteFixed = writes(prepare_registered_buffer);
+extern const Operation kRead = reads(prepare_single_buffer, {5, 7});
+extern const Operation kWrite = writes(prepare_single_buffer);
+extern const Operation kReadvFixed = reads(prepare_registered_vector);
+extern const Operation kWritevFixed = writes(prepare_registered_vector);
 
 }  // namespace assay::internal

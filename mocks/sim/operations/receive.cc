@@ -14,7 +14,7 @@
 #include <cstring>
 #include <memory>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -174,8 +174,6 @@ std::uint32_t use_buffers(SimRing& ring, Request& request, MessageState& state, 
                                      filled(state.left, static_cast<std::size_t>(std::max(result, 0))));
 }
 
-}  // namespace
-
 int prepare_receive(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
   const io_uring_sqe& sqe = request.sqe();
@@ -262,5 +260,17 @@ Outcome issue_receive(SimRing& ring, Request& request) {
     if (waiting == 0 && ring.world().is_since(6, 4)) return Outcome::kWouldBlock;
   }
 }
+
+}  // namespace
+
+extern const Operation kReceive = {.prepare = prepare_receive,
+                                   .issue = issue_receive,
+                                   .needs_file = true,
+                                   .uses_ioprio = true,
+                                   .ready_events = EPOLLIN,
+                                   .wakes_others = true,
+                                   .may_be_in_worker = true,
+                                   .selects_buffers_since = {5, 7},
+                                   .settle = settle_transfer};
 
 }  // namespace assay::internal

@@ -1,5 +1,6 @@
 // SEND and SENDMSG. Follows io_uring/net.c.
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 #include <climits>
 #include <memory>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 
 namespace assay::internal {
@@ -63,8 +64,6 @@ ssize_t send_once(SimRing& ring, Request& request, MessageState& state) {
   const ssize_t sent = ::sendmsg(request.fd, &header, state.message_flags | MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent >= 0 ? sent : -errno;
 }
-
-}  // namespace
 
 int prepare_send(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
@@ -131,5 +130,22 @@ Outcome issue_send(SimRing& ring, Request& request) {
     request.cqe_flags = 0;
   }
 }
+
+constexpr Operation sends(KernelVersion selects_buffers_since = {}) {
+  return {.prepare = prepare_send,
+          .issue = issue_send,
+          .needs_file = true,
+          .uses_ioprio = true,
+          .ready_events = EPOLLOUT,
+          .wakes_others = true,
+          .may_be_in_worker = true,
+          .selects_buffers_since = selects_buffers_since,
+          .settle = settle_transfer};
+}
+
+}  // namespace
+
+extern const Operation kSendmsg = sends();
+extern const Operation kSend = sends({6, 10});
 
 }  // namespace assay::internal

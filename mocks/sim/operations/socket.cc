@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 
 namespace assay::internal {
@@ -14,8 +14,6 @@ namespace {
 
 // SOCK_TYPE_MASK: what of socket(2)'s type is no flag.
 constexpr int kTypeMask = 0xf;
-
-}  // namespace
 
 // Its fd is the domain, `off` the type, `len` the protocol.
 int prepare_socket(SimRing&, Request& request) {
@@ -67,5 +65,16 @@ Outcome issue_shutdown(SimRing& ring, Request& request) {
   request.result = ::shutdown(request.fd, static_cast<int>(request.sqe().len)) == 0 ? 0 : -errno;
   return Outcome::kDone;
 }
+
+}  // namespace
+
+extern const Operation kShutdown = {.prepare = prepare_shutdown,
+                                    .issue = issue_shutdown,
+                                    .needs_file = true,
+                                    .wakes_others = true,
+                                    .always_in_worker = true};
+extern const Operation kSocket = {.prepare = prepare_socket, .issue = issue_socket, .may_be_in_worker = true};
+extern const Operation kBind = {.prepare = prepare_address, .issue = issue_bind, .needs_file = true};
+extern const Operation kListen = {.prepare = prepare_listen, .issue = issue_listen, .needs_file = true};
 
 }  // namespace assay::internal

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -55,8 +55,6 @@ int set_option(int fd, const Command& command) {
   return result == 0 ? 0 : -errno;
 }
 
-}  // namespace
-
 int prepare_socket_command(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.__pad1 != 0) return -EINVAL;
@@ -83,5 +81,10 @@ Outcome issue_socket_command(SimRing& ring, Request& request) {
       return finish(ring, request, -EOPNOTSUPP);
   }
 }
+
+}  // namespace
+
+extern const Operation kSocketCommand = {
+    .prepare = prepare_socket_command, .issue = issue_socket_command, .needs_file = true};
 
 }  // namespace assay::internal

@@ -35,6 +35,17 @@ int copy_address_from_user(SocketAddress* address, std::uint64_t from, std::uint
   return copy_from_user(&address->storage, from, static_cast<std::size_t>(length)) ? 0 : -EFAULT;
 }
 
+int prepare_address(SimRing& ring, Request& request) {
+  const io_uring_sqe& sqe = request.sqe();
+  if (sqe.len != 0 || sqe.buf_index != 0 || sqe.rw_flags != 0) return -EINVAL;
+  if (sqe.splice_fd_in != 0 && ring.world().is_since(5, 15)) return -EINVAL;
+  auto state = std::make_unique<AddressState>();
+  state->error = copy_address_from_user(&state->address, sqe.addr, sqe.addr2);
+  const int error = ring.world().is_since(6, 10) ? state->error : 0;
+  request.state = std::move(state);
+  return error;
+}
+
 bool is_socket(int fd) {
   struct stat status;
   return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);

@@ -60,6 +60,9 @@ struct MessageState : OperationState {
   bool has(std::uint32_t flag) const { return (flags & flag) != 0; }
 };
 
+/// For `Operation::prepare` of CONNECT and BIND: copies the address into an AddressState.
+int prepare_address(SimRing& ring, Request& request);
+
 /// Whether the fd is a socket; otherwise an operation answers -ENOTSOCK.
 bool is_socket(int fd);
 /// SO_DOMAIN, SO_TYPE or SO_PROTOCOL of a socket; -1 if it has none.

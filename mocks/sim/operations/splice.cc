@@ -11,8 +11,8 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
 
@@ -100,8 +100,6 @@ ssize_t move_by_tee(const Request& request, int in, std::uint32_t flags) {
   return ::tee(in, request.fd, request.sqe().len, flags);
 }
 
-}  // namespace
-
 int prepare_splice(SimRing& ring, Request& request) { return prepare(ring, request); }
 
 Outcome issue_splice(SimRing& ring, Request& request) { return issue(ring, request, move_by_splice); }
@@ -112,5 +110,15 @@ int prepare_tee(SimRing& ring, Request& request) {
 }
 
 Outcome issue_tee(SimRing& ring, Request& request) { return issue(ring, request, move_by_tee); }
+
+}  // namespace
+
+extern const Operation kSplice = {.prepare = prepare_splice,
+                                  .issue = issue_splice,
+                                  .needs_file = true,
+                                  .wakes_others = true,
+                                  .always_in_worker = true};
+extern const Operation kTee = {
+    .prepare = prepare_tee, .issue = issue_tee, .needs_file = true, .wakes_others = true, .always_in_worker = true};
 
 }  // namespace assay::internal

@@ -6,11 +6,13 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
+
+namespace {
 
 int prepare_statx(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -27,5 +29,9 @@ Outcome issue_statx(SimRing& ring, Request& request) {
   const long result = ::syscall(SYS_statx, sqe.fd, request.path.c_str(), sqe.statx_flags, sqe.len, sqe.addr2);
   return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
 }
+
+}  // namespace
+
+extern const Operation kStatx = {.prepare = prepare_statx, .issue = issue_statx, .always_in_worker = true};
 
 }  // namespace assay::internal

@@ -5,8 +5,8 @@
 
 #include <cerrno>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 
 namespace assay::internal {
 
@@ -15,8 +15,6 @@ namespace {
 bool has_clean_fields(SimRing& ring, const io_uring_sqe& sqe) {
   return sqe.addr == 0 && sqe.buf_index == 0 && !has_second_descriptor(ring, sqe);
 }
-
-}  // namespace
 
 int prepare_fsync(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -40,5 +38,12 @@ Outcome issue_sync_file_range(SimRing& ring, Request& request) {
   const int result = ::sync_file_range(request.fd, static_cast<off64_t>(sqe.off), sqe.len, sqe.sync_range_flags);
   return finish_without_cutting(ring, request, result < 0 ? -errno : 0);
 }
+
+}  // namespace
+
+extern const Operation kFsync = {
+    .prepare = prepare_fsync, .issue = issue_fsync, .needs_file = true, .always_in_worker = true};
+extern const Operation kSyncFileRange = {
+    .prepare = prepare_sync_file_range, .issue = issue_sync_file_range, .needs_file = true, .always_in_worker = true};
 
 }  // namespace assay::internal

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -107,8 +107,6 @@ void on_link_timeout(SimRing& ring, Request& request) {
   ring.queue_task_work(request, run_link_timeout);
 }
 
-}  // namespace
-
 int prepare_timeout(SimRing& ring, Request& request) {
   if (const int error = prepare_any_timeout(ring, request); error != 0) return error;
   request.timeout_count = static_cast<std::uint32_t>(request.sqe().off);
@@ -193,6 +191,8 @@ Outcome issue_timeout_remove(SimRing& ring, Request& request) {
   return Outcome::kDone;
 }
 
+}  // namespace
+
 /// Ends the timeouts for which enough completions have come (io_flush_timeouts).
 void SimRing::flush_counted_timeouts() {
   const std::uint32_t sequence = cq_.tail() - timeouts_fired_;
@@ -209,5 +209,9 @@ void SimRing::flush_counted_timeouts() {
   }
   last_timeout_flush_ = sequence;
 }
+
+extern const Operation kTimeout = {.prepare = prepare_timeout, .issue = issue_timeout};
+extern const Operation kTimeoutRemove = {.prepare = prepare_timeout_remove, .issue = issue_timeout_remove};
+extern const Operation kLinkTimeout = {.prepare = prepare_link_timeout, .issue = issue_link_timeout};
 
 }  // namespace assay::internal

@@ -10,8 +10,8 @@
 #include <cerrno>
 #include <csignal>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -43,8 +43,6 @@ bool copy_info_to_user(std::uint64_t address, const siginfo_t& info) {
   return true;
 }
 
-}  // namespace
-
 int prepare_waitid(SimRing&, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   return sqe.addr != 0 || sqe.buf_index != 0 || sqe.addr3 != 0 || sqe.rw_flags != 0 ? -EINVAL : 0;
@@ -69,5 +67,9 @@ bool revisit_waitid(SimRing&, Request& request, bool, std::int32_t* result) {
   if (!copy_info_to_user(request.sqe().addr2, info)) *result = -EFAULT;
   return true;
 }
+
+}  // namespace
+
+extern const Operation kWaitid = {.prepare = prepare_waitid, .issue = issue_waitid, .revisit = revisit_waitid};
 
 }  // namespace assay::internal

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "assay/mocks/sim/operations/families.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -48,8 +48,6 @@ int prepare_set(SimRing& ring, Request& request, bool by_path) {
   return by_path ? copy_path_from_user(&request.path, sqe.addr3) : 0;
 }
 
-}  // namespace
-
 int prepare_fsetxattr(SimRing& ring, Request& request) { return prepare_set(ring, request, false); }
 int prepare_setxattr(SimRing& ring, Request& request) { return prepare_set(ring, request, true); }
 int prepare_fgetxattr(SimRing& ring, Request& request) { return prepare_get(ring, request, false); }
@@ -80,5 +78,14 @@ Outcome issue_getxattr(SimRing& ring, Request& request) {
       ::getxattr(request.path.c_str(), request.other_path.c_str(), reinterpret_cast<void*>(sqe.addr2), sqe.len);
   return finish_without_cutting(ring, request, result < 0 ? -errno : result);
 }
+
+}  // namespace
+
+extern const Operation kFsetxattr = {
+    .prepare = prepare_fsetxattr, .issue = issue_fsetxattr, .needs_file = true, .always_in_worker = true};
+extern const Operation kSetxattr = {.prepare = prepare_setxattr, .issue = issue_setxattr, .always_in_worker = true};
+extern const Operation kFgetxattr = {
+    .prepare = prepare_fgetxattr, .issue = issue_fgetxattr, .needs_file = true, .always_in_worker = true};
+extern const Operation kGetxattr = {.prepare = prepare_getxattr, .issue = issue_getxattr, .always_in_worker = true};
 
 }  // namespace assay::internal

@@ -4,12 +4,13 @@
 // buffers are the user's again at once, and the notification says so.
 
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
 
-#include "assay/mocks/sim/operations/families.h"
+#include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
 
 namespace assay::internal {
@@ -53,8 +54,6 @@ ssize_t send_once(SimRing& ring, Request& request, ZeroCopyState& state) {
   const ssize_t sent = ::sendmsg(request.fd, &header, state.message_flags | MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent >= 0 ? sent : -errno;
 }
-
-}  // namespace
 
 int prepare_send_zero_copy(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
@@ -124,5 +123,16 @@ void settle_send_zero_copy(SimRing& ring, Request& request) {
   const bool copied = state->has(uapi::kSendZcReportUsage) && request.result > 0;
   ring.notify(request, copied ? static_cast<std::int32_t>(uapi::kNotifUsageZcCopied) : 0);
 }
+
+}  // namespace
+
+extern const Operation kSendZeroCopy = {.prepare = prepare_send_zero_copy,
+                                        .issue = issue_send_zero_copy,
+                                        .needs_file = true,
+                                        .uses_ioprio = true,
+                                        .ready_events = EPOLLOUT,
+                                        .wakes_others = true,
+                                        .may_be_in_worker = true,
+                                        .settle = settle_send_zero_copy};
 
 }  // namespace assay::internal
