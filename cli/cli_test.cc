@@ -27,6 +27,7 @@ namespace assay {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
@@ -128,6 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadInput{"profiles show linux-5.11", "unknown profile 'linux-5.11'"},
                     BadInput{"profiles show ./missing.json", "profile file './missing.json' cannot be read"},
                     BadInput{"profiles diff linux-5.4", "B"},
+                    BadInput{"profiles diff linux-5.4 linux-6.13", "unknown profile 'linux-6.13'"},
                     BadInput{"profiles shwo linux-5.4", "unknown command 'shwo'; did you mean 'show'?"},
                     BadInput{"faults --kernel linux", "unknown option '--kernel'"},
                     BadInput{"conformance --kernel sim:linux-9.9", "linux-9.9"},
@@ -238,7 +240,20 @@ TEST_F(CommandLine, TellsProfilesApart) {
   const Outcome different = run("profiles diff linux-5.4 linux-5.10.0");
   EXPECT_EQ(different.status, 1);
   EXPECT_THAT(different.out, AllOf(HasSubstr("+ features NODROP\n"), HasSubstr("+ opcodes OPENAT\n"),
-                                   HasSubstr("- switch overflow_drops\n")));
+                                   HasSubstr("- switches overflow_drops\n")));
+  const Outcome json = run("profiles diff --json linux-5.4 linux-5.10.0");
+  EXPECT_EQ(json.status, 1);
+  const nlohmann::json object = nlohmann::json::parse(json.out, nullptr, false);
+  ASSERT_TRUE(object.is_object()) << json.out;
+  EXPECT_EQ(object["a"], "linux-5.4");
+  EXPECT_EQ(object["b"], "linux-5.10.0");
+  EXPECT_THAT(object["features"]["more"], Contains("NODROP"));
+  EXPECT_THAT(object["opcodes"]["more"], Contains("OPENAT"));
+  EXPECT_THAT(object["semantics"]["less"], Contains("overflow_drops"));
+  // What A has more is what B has less.
+  const nlohmann::json back = nlohmann::json::parse(run("profiles diff --json linux-5.10.0 linux-5.4").out);
+  EXPECT_EQ(back["semantics"]["more"], object["semantics"]["less"]);
+  EXPECT_EQ(back["opcodes"]["less"], object["opcodes"]["more"]);
 }
 
 TEST_F(CommandLine, ListsEveryFaultPoint) {

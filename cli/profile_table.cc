@@ -13,11 +13,15 @@ namespace {
 struct OfferedClass {
   UapiClass which;
   std::string_view title;
+  std::string_view key;
 };
 constexpr std::array kOffered = {
-    OfferedClass{UapiClass::kFeature, "features"},      OfferedClass{UapiClass::kSetupFlag, "setup flags"},
-    OfferedClass{UapiClass::kEnterFlag, "enter flags"}, OfferedClass{UapiClass::kSqeFlag, "SQE flags"},
-    OfferedClass{UapiClass::kOpcode, "opcodes"},        OfferedClass{UapiClass::kRegisterOp, "registrations"},
+    OfferedClass{UapiClass::kFeature, "features", "features"},
+    OfferedClass{UapiClass::kSetupFlag, "setup flags", "setup_flags"},
+    OfferedClass{UapiClass::kEnterFlag, "enter flags", "enter_flags"},
+    OfferedClass{UapiClass::kSqeFlag, "SQE flags", "sqe_flags"},
+    OfferedClass{UapiClass::kOpcode, "opcodes", "opcodes"},
+    OfferedClass{UapiClass::kRegisterOp, "registrations", "register_ops"},
 };
 
 bool has_bit(const Profile& profile, UapiClass which, std::uint32_t value) {
@@ -90,12 +94,13 @@ void print_offer(const Profile& profile, std::ostream& out) {
 
 std::string how_known(const Profile& profile, const Switch& entry) {
   if (profile.origin == ProfileOrigin::kDocumented) return "documented";
-  if (is_assumed(profile, entry.name)) return "assumed, as in " + version_text(profile.version);
+  if (is_assumed(profile, entry.name)) return "assumed, as in " + version_text(effective_version(profile));
   if (entry.feature != 0) return "by FEAT_" + uapi_name(UapiClass::kFeature, entry.feature);
   return "tried";
 }
 
 std::string range_text(const Switch& entry) {
+  if (entry.since == kNoRelease) return "none, by name only";
   std::string range = version_text(entry.since);
   range += entry.until == KernelVersion{} ? " -" : " - before " + version_text(entry.until);
   return range;
@@ -157,23 +162,29 @@ void print_profile(const Profile& profile, std::ostream& out) {
   if (recorded) print_upstream_difference(profile, out);
 }
 
-int print_difference(const Profile& left, const Profile& right, std::ostream& out) {
-  int lines = 0;
-  const auto print = [&lines, &out](bool in_left, bool in_right, std::string_view title, const std::string& name) {
-    if (in_left == in_right) return;
-    out << (in_right ? "+ " : "- ") << title << ' ' << name << '\n';
-    ++lines;
+std::vector<ClassDifference> compare_profiles(const Profile& left, const Profile& right) {
+  std::vector<ClassDifference> difference;
+  const auto note = [&difference](bool in_left, bool in_right, const std::string& name) {
+    if (in_left != in_right) (in_right ? difference.back().more : difference.back().less).push_back(name);
   };
   for (const OfferedClass& offered : kOffered) {
+    difference.push_back({offered.title, offered.key, {}, {}});
     for (const std::uint32_t value : values_of(offered.which)) {
-      print(has_bit(left, offered.which, value), has_bit(right, offered.which, value), offered.title,
-            value_name(offered.which, value));
+      note(has_bit(left, offered.which, value), has_bit(right, offered.which, value), value_name(offered.which, value));
     }
   }
+  difference.push_back({"switches", "semantics", {}, {}});
   for (const Switch& entry : switch_table()) {
-    print(left.semantics.*entry.member, right.semantics.*entry.member, "switch", std::string(entry.name));
+    note(left.semantics.*entry.member, right.semantics.*entry.member, std::string(entry.name));
   }
-  return lines;
+  return difference;
+}
+
+void print_difference(const std::vector<ClassDifference>& difference, std::ostream& out) {
+  for (const ClassDifference& each : difference) {
+    for (const std::string& name : each.more) out << "+ " << each.title << ' ' << name << '\n';
+    for (const std::string& name : each.less) out << "- " << each.title << ' ' << name << '\n';
+  }
 }
 
 }  // namespace assay::cli

@@ -2,6 +2,8 @@
 
 #include <ostream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "assay/mocks/profile.h"
 
@@ -14,8 +16,19 @@ std::string version_text(KernelVersion version);
 /// switches with how each is known.
 void print_profile(const Profile& profile, std::ostream& out);
 
-/// What `right` has and `left` has not, and the reverse, a line a bit: "+ SENDMSG_ZC", "- overflow_drops". Returns how
-/// many lines there were.
-int print_difference(const Profile& left, const Profile& right, std::ostream& out);
+/// Of one class, what one profile has and another has not, and the reverse.
+struct ClassDifference {
+  /// "setup flags" for people, "setup_flags" as the member of a profile's JSON.
+  std::string_view title;
+  std::string_view key;
+  std::vector<std::string> more;
+  std::vector<std::string> less;
+};
+
+/// What `right` has more and less than `left`: features, flags, opcodes, registrations and switches, a row a class.
+std::vector<ClassDifference> compare_profiles(const Profile& left, const Profile& right);
+
+/// A line a bit: "+ opcodes SENDMSG_ZC", "- switches overflow_drops".
+void print_difference(const std::vector<ClassDifference>& difference, std::ostream& out);
 
 }  // namespace assay::cli

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "assay/cli/command.h"
 #include "assay/cli/profile_table.h"
@@ -48,7 +50,18 @@ int run_diff(const ProfilesOptions& options) {
   if (!left) return report_error(left.error());
   const Result<Profile> right = find_profile(options.other);
   if (!right) return report_error(right.error());
-  return print_difference(*left, *right, std::cout) == 0 ? kExitOk : kExitFailed;
+  const std::vector<ClassDifference> difference = compare_profiles(*left, *right);
+  if (options.json) {
+    nlohmann::ordered_json object = {{"a", left->name}, {"b", right->name}};
+    for (const ClassDifference& each : difference) {
+      object[std::string(each.key)] = {{"more", each.more}, {"less", each.less}};
+    }
+    std::cout << object.dump(2) << '\n';
+  } else {
+    print_difference(difference, std::cout);
+  }
+  const auto is_empty = [](const ClassDifference& each) { return each.more.empty() && each.less.empty(); };
+  return std::all_of(difference.begin(), difference.end(), is_empty) ? kExitOk : kExitFailed;
 }
 
 }  // namespace
@@ -76,10 +89,14 @@ void add_profiles_command(CLI::App& program, Run& run) {
   show->footer("Example: assay profiles show linux-6.12.0 --json");
   show->callback([options, &run] { run = [options] { return run_show(*options); }; });
 
-  CLI::App* diff = command->add_subcommand("diff", "What distinguishes two profiles");
+  CLI::App* diff = command->add_subcommand("diff", "What B has more (+) and less (-) than A");
   diff->add_option("A", options->name, "A profile's name, or the path of a JSON file")->required();
   diff->add_option("B", options->other, "Another")->required();
-  diff->footer("Example: assay profiles diff linux-6.12.0 linux-running");
+  diff->add_flag("--json", options->json, "Print JSON: of each class of bits, what B has more and less than A");
+  diff->footer(
+      "A line a bit, by class: features, flags, opcodes, registrations, switches.\n"
+      "\n"
+      "Example: assay profiles diff linux-6.12.0 linux-running");
   diff->callback([options, &run] { run = [options] { return run_diff(*options); }; });
 }
 

@@ -1,5 +1,7 @@
 #include "assay/conformance/needs.h"
 
+#include <linux/capability.h>
+
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -8,7 +10,7 @@
 #include "assay/backend/ring.h"
 #include "assay/backend/uapi.h"
 #include "assay/backend/uapi_names.h"
-#include "assay/mocks/sim/behaviour.h"
+#include "assay/mocks/sim/capabilities.h"
 
 namespace assay::conformance {
 namespace {
@@ -95,6 +97,13 @@ std::string missing_needs(const Needs& needs, const Profile& profile) {
   add_bits(UapiClass::kFeature, needs.without_features & profile.features, "needs a kernel without ", words);
   add_bits(UapiClass::kSetupFlag, needs.setup_flags & ~profile.setup_flags, "needs ", words);
   add_bits(UapiClass::kEnterFlag, needs.enter_flags & ~profile.enter_flags, "needs ", words);
+  if ((needs.setup_flags & IORING_SETUP_SQPOLL) != 0) {
+    const bool admin = internal::has_capability(CAP_SYS_ADMIN);
+    if (profile.semantics.sqpoll_needs_admin && !admin) words.push_back("needs CAP_SYS_ADMIN");
+    if (profile.semantics.sqpoll_needs_nice && !admin && !internal::has_capability(CAP_SYS_NICE)) {
+      words.push_back("needs CAP_SYS_NICE");
+    }
+  }
   for (const std::uint32_t op : needs.register_ops) {
     if (!profile.register_ops[op]) words.push_back("needs " + full_name(UapiClass::kRegisterOp, op));
   }
@@ -107,7 +116,7 @@ std::string missing_needs(const Needs& needs, const Profile& profile) {
   const KernelVersion none{};
   if (needs.since != none || needs.until != none) {
     // Distributions backport: what counts is the release whose io_uring it is, not what uname says.
-    const KernelVersion version = internal::Behaviour(profile).version;
+    const KernelVersion version = effective_version(profile);
     if (needs.since != none && version < needs.since) {
       words.push_back("needs Linux " + version_text(needs.since));
     }

@@ -254,7 +254,7 @@ std::vector<Behaviour> ring_enter_behaviours() {
        }},
       {suite,
        "WaitsOnAfterTheMinimumWaitUntilTheFirstCompletion",
-       {.features = uapi::kFeatMinTimeout},
+       {.features = uapi::kFeatMinTimeout, .switches_off = {&Semantics::min_wait_ends_early}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const std::chrono::nanoseconds delay = 20 * kernel.kernel_case().options.moment;
@@ -266,6 +266,16 @@ std::vector<Behaviour> ring_enter_behaviours() {
          EXPECT_EQ(enter_with(ring, 1, 2, wait), 1);
          EXPECT_EQ(ring.cq_ready(), 1u);
          EXPECT_EQ(take(ring).res, -ETIME);
+       }},
+      {suite,
+       "EndsWithTheMinimumWaitThoughNothingCame",
+       {.features = uapi::kFeatMinTimeout, .switches_on = {&Semantics::min_wait_ends_early}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const __kernel_timespec time{.tv_sec = 20, .tv_nsec = 0};
+         const WaitArgument wait{.min_wait_usec = 1000, .timespec = address_of(&time)};
+         EXPECT_EQ(enter_with(ring, 0, 2, wait), 0) << "neither -ETIME nor twenty seconds";
+         EXPECT_EQ(ring.cq_ready(), 0u);
        }},
       {suite,
        "IsInterruptedByASignal",

@@ -240,7 +240,9 @@ std::vector<Behaviour> ring_poll_behaviours() {
          EXPECT_EQ(find(completions, 1), (Completion{1, -ECANCELED, 0}));
          EXPECT_EQ(find(completions, 2).res, 0);
        }},
-      {suite, "ChangesWhatAPollWaitsFor", multishot,
+      {suite,
+       "ChangesWhatAPollWaitsFor",
+       {.switches_on = {&Semantics::poll_multishot}, .switches_off = {&Semantics::poll_update_loses_ready}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
          const Fd eventfd = make_eventfd();
@@ -251,6 +253,20 @@ std::vector<Behaviour> ring_poll_behaviours() {
          const std::vector<Completion> completions = take(ring, 2);
          EXPECT_EQ(find(completions, 2).res, 0);
          EXPECT_EQ(find(completions, 1).res, POLLOUT) << "it can be written to already";
+       }},
+      {suite,
+       "LosesAPollThatIsChangedToWhatIsReady",
+       {.switches_on = {&Semantics::poll_update_loses_ready}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const Fd eventfd = make_eventfd();
+         prepare_poll(ring, eventfd.get(), POLLIN, 1);
+         submit_all(ring);
+         prepare_poll_update(ring, 1, 0, POLLOUT, IORING_POLL_UPDATE_EVENTS, 2);
+         submit_all(ring);
+         EXPECT_EQ(take(ring), (Completion{2, 0, 0}));
+         ring.get_events();
+         EXPECT_EQ(ring.peek_cqe(), nullptr) << "it never completes";
        }},
       {suite, "ChangesTheUserDataOfAPoll", multishot,
        [](KernelUnderTest& kernel) {

@@ -75,6 +75,31 @@ std::vector<Behaviour> ring_timeout_behaviours() {
          prepare_timeout(ring, time, 1);
          EXPECT_EQ(run_one(ring).res, -ETIME);
        }},
+      {suite,
+       "RefusesANegativeTime",
+       {.switches_on = {&Semantics::negative_times_refused}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         __kernel_timespec time{.tv_sec = 0, .tv_nsec = -1};
+         prepare_timeout(ring, time, 1);
+         EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
+       }},
+      {suite,
+       "NeverFiresAfterANegativeTime",
+       {.opcodes = {IORING_OP_TIMEOUT, IORING_OP_TIMEOUT_REMOVE}, .switches_off = {&Semantics::negative_times_refused}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         __kernel_timespec time{.tv_sec = 0, .tv_nsec = -1};
+         prepare_timeout(ring, time, 1);
+         submit_all(ring);
+         ring.get_events();
+         EXPECT_EQ(ring.peek_cqe(), nullptr) << "the sum of now and less than nothing is taken for an overflow";
+         io_uring_sqe& remove = next_sqe(ring, 2);
+         remove.opcode = IORING_OP_TIMEOUT_REMOVE;
+         remove.addr = 1;
+         submit_all(ring);
+         EXPECT_EQ(find(take(ring, 2), 1).res, -ECANCELED);
+       }},
       {suite, "FiresInTheOrderOfTime", timeout,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -76,12 +77,48 @@ Verdict try_limited_futex(Kernel& kernel) {
   return std::nullopt;
 }
 
+/// A read that would block, of a file that is not to block.
+Verdict try_nonblocking_read(Kernel& kernel) {
+  const TrialFds pipe = TrialFds::pipe(O_NONBLOCK);
+  char byte = 0;
+  const iovec buffer{&byte, 1};
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!pipe || !ring) return std::nullopt;
+  io_uring_sqe& read = next_sqe(*ring, IORING_OP_READV, 1);
+  read.fd = pipe[0];
+  read.addr = reinterpret_cast<std::uintptr_t>(&buffer);
+  read.len = 1;
+  if (ring->submit() != 1) return std::nullopt;
+  const bool waits = ring->peek_cqe() == nullptr;
+  // The read must not outlive its buffer: a ring goes away some time after it is closed.
+  if (waits && ::write(pipe[1], "x", 1) == 1) run_trial(*ring, 1);
+  return waits;
+}
+
+/// What a pipe cannot be is synced, and a NOP is linked to that.
+Verdict try_failed_fsync(Kernel& kernel) {
+  const TrialFds pipe = TrialFds::pipe();
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!pipe || !ring) return std::nullopt;
+  io_uring_sqe& sync = next_sqe(*ring, IORING_OP_FSYNC, 1);
+  sync.fd = pipe[0];
+  sync.flags = IOSQE_IO_LINK;
+  next_sqe(*ring, IORING_OP_NOP, 2);
+  const std::vector<TrialCompletion> completions = run_trial(*ring, 2);
+  const auto synced = find_completion(completions, 1);
+  const auto next = find_completion(completions, 2);
+  if (!synced || synced->res != -EINVAL || !next) return std::nullopt;
+  return next->res == -ECANCELED;
+}
+
 }  // namespace
 
 std::vector<SwitchTrial> try_file_switches(Kernel& kernel) {
   const std::optional<int> at_slot = try_open_direct(kernel, 1);
   const std::optional<int> anywhere = try_open_direct(kernel, IORING_FILE_INDEX_ALLOC);
   return {
+      {&Semantics::nonblocking_files_wait, try_nonblocking_read(kernel)},
+      {&Semantics::failed_fsync_cuts_chain, try_failed_fsync(kernel)},
       {&Semantics::direct_descriptors, at_slot ? Verdict(*at_slot == -ENXIO) : std::nullopt},
       {&Semantics::direct_allocation, anywhere ? Verdict(*anywhere == -ENFILE) : std::nullopt},
       {&Semantics::second_descriptor_refused, try_second_descriptor(kernel)},

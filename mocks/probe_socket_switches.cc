@@ -16,37 +16,15 @@
 namespace assay::internal {
 namespace {
 
-/// A pair of connected sockets that is closed in the end.
-class SocketPair {
- public:
-  SocketPair() {
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds_.data()) != 0) fds_ = {-1, -1};
-  }
-  SocketPair(const SocketPair&) = delete;
-  SocketPair& operator=(const SocketPair&) = delete;
-  ~SocketPair() {
-    for (const int fd : fds_) {
-      if (fd >= 0) ::close(fd);
-    }
-  }
-  explicit operator bool() const { return fds_[0] >= 0; }
-  int operator[](std::size_t index) const { return fds_[index]; }
-
- private:
-  std::array<int, 2> fds_{};
-};
-
 /// Flags are looked at before the file, and a pipe is no socket: -ENOTSOCK where the flag is known.
 Verdict try_accept_flag(Kernel& kernel, std::uint16_t flag) {
-  std::array<int, 2> fds;
-  if (::pipe2(fds.data(), O_CLOEXEC) != 0) return std::nullopt;
-  const Verdict verdict = known_unless_einval(try_sqe(kernel, [&](io_uring_sqe& sqe) {
+  const TrialFds pipe = TrialFds::pipe();
+  if (!pipe) return std::nullopt;
+  return known_unless_einval(try_sqe(kernel, [&](io_uring_sqe& sqe) {
     sqe.opcode = IORING_OP_ACCEPT;
-    sqe.fd = fds[1];
+    sqe.fd = pipe[1];
     sqe.ioprio = flag;
   }));
-  for (const int fd : fds) ::close(fd);
-  return verdict;
 }
 
 /// A socket that listens, O_NONBLOCK, and nobody connects: does ACCEPT wait?
@@ -70,7 +48,7 @@ Verdict try_nonblocking_accept(Kernel& kernel) {
 
 /// One byte waits; it is received with these flags.
 Verdict try_recv(Kernel& kernel, std::uint16_t flags) {
-  const SocketPair pair;
+  const TrialFds pair = TrialFds::sockets();
   if (!pair || ::write(pair[0], "x", 1) != 1) return std::nullopt;
   char byte = 0;
   return known_unless_einval(try_sqe(kernel, [&](io_uring_sqe& sqe) {
@@ -88,9 +66,41 @@ Verdict try_recv(Kernel& kernel, std::uint16_t flags) {
   }));
 }
 
+/// One byte of two is received when the receive is cancelled: does its CQE tell of the byte?
+Verdict try_partial_transfer(Kernel& kernel) {
+  const TrialFds pair = TrialFds::sockets();
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!pair || !ring || ::write(pair[0], "x", 1) != 1) return std::nullopt;
+  std::array<char, 2> bytes{};
+  io_uring_sqe& receive = next_sqe(*ring, IORING_OP_RECV, 1);
+  receive.fd = pair[1];
+  receive.addr = reinterpret_cast<std::uintptr_t>(bytes.data());
+  receive.len = bytes.size();
+  receive.msg_flags = MSG_WAITALL;
+  if (ring->submit() != 1) return std::nullopt;
+  if (ring->peek_cqe() != nullptr) return false;  // such a kernel does not try again
+  next_sqe(*ring, IORING_OP_ASYNC_CANCEL, 2).addr = 1;
+  const auto received = find_completion(run_trial(*ring, 2), 1);
+  return received ? Verdict(received->res == 1) : std::nullopt;
+}
+
+/// A message whose header is nowhere, and a NOP in one call: is the NOP taken?
+Verdict try_unreadable_header(Kernel& kernel) {
+  const TrialFds pair = TrialFds::sockets();
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!pair || !ring) return std::nullopt;
+  io_uring_sqe& message = next_sqe(*ring, IORING_OP_SENDMSG, 1);
+  message.fd = pair[0];
+  message.addr = 8;
+  next_sqe(*ring, IORING_OP_NOP, 2);
+  const int consumed = ring->submit();
+  if (consumed < 1) return std::nullopt;
+  return consumed == 1;
+}
+
 /// One byte of two waits; the other one follows.
 Verdict try_waitall(Kernel& kernel) {
-  const SocketPair pair;
+  const TrialFds pair = TrialFds::sockets();
   Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
   if (!pair || !ring || ::write(pair[0], "x", 1) != 1) return std::nullopt;
   std::array<char, 2> bytes{};
@@ -110,7 +120,7 @@ Verdict try_waitall(Kernel& kernel) {
 
 /// A send to a socket of AF_UNIX, which cannot do without a copy: -EOPNOTSUPP where the flag is known.
 Verdict try_send_zc(Kernel& kernel, std::uint16_t flags) {
-  const SocketPair pair;
+  const TrialFds pair = TrialFds::sockets();
   if (!pair) return std::nullopt;
   return known_unless_einval(try_sqe(kernel, [&](io_uring_sqe& sqe) {
     sqe.opcode = IORING_OP_SEND_ZC;
@@ -166,6 +176,8 @@ std::vector<SwitchTrial> try_socket_switches(Kernel& kernel) {
       {&Semantics::poll_first, try_recv(kernel, IORING_RECVSEND_POLL_FIRST)},
       {&Semantics::recv_multishot, try_recv(kernel, IORING_RECV_MULTISHOT)},
       {&Semantics::waitall_retries, try_waitall(kernel)},
+      {&Semantics::partial_transfer_told, try_partial_transfer(kernel)},
+      {&Semantics::addresses_read_at_submission, try_unreadable_header(kernel)},
       {&Semantics::send_zc_report, try_send_zc(kernel, uapi::kSendZcReportUsage)},
       {&Semantics::socket_commands, try_socket_command(kernel)},
       {&Semantics::buffer_ring_mmap, try_buffer_ring(kernel, uapi::kPbufRingMmap)},

@@ -1,5 +1,9 @@
 #include "assay/mocks/probe_trial.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <chrono>
 
 namespace assay::internal {
@@ -14,6 +18,49 @@ TrialRing::TrialRing(Kernel& kernel, std::uint32_t setup_flags) : kernel_(kernel
 
 TrialRing::~TrialRing() {
   if (fd_ >= 0) kernel_.close(fd_);
+}
+
+TrialFds TrialFds::sockets() {
+  std::array<int, 2> fds;
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) != 0) fds = {-1, -1};
+  return TrialFds(fds);
+}
+
+TrialFds TrialFds::pipe(int flags) {
+  std::array<int, 2> fds;
+  if (::pipe2(fds.data(), O_CLOEXEC | flags) != 0) fds = {-1, -1};
+  return TrialFds(fds);
+}
+
+TrialFds::~TrialFds() {
+  for (const int fd : fds_) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+io_uring_sqe& next_sqe(Ring& ring, std::uint8_t opcode, std::uint64_t user_data) {
+  io_uring_sqe* sqe = ring.get_sqe();
+  *sqe = {};
+  sqe->opcode = opcode;
+  sqe->fd = -1;
+  sqe->user_data = user_data;
+  return *sqe;
+}
+
+std::vector<TrialCompletion> take_ready(Ring& ring) {
+  std::vector<TrialCompletion> completions;
+  while (io_uring_cqe* cqe = ring.peek_cqe()) {
+    completions.push_back({cqe->user_data, cqe->res, cqe->flags});
+    ring.cqe_seen(cqe);
+  }
+  return completions;
+}
+
+std::optional<TrialCompletion> find_completion(const std::vector<TrialCompletion>& among, std::uint64_t user_data) {
+  for (const TrialCompletion& each : among) {
+    if (each.user_data == user_data) return each;
+  }
+  return std::nullopt;
 }
 
 std::vector<TrialCompletion> run_trial(Ring& ring, unsigned count) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <span>
@@ -40,6 +41,34 @@ struct TrialCompletion {
   std::uint32_t flags;
 };
 
+/// A pair of files that is closed in the end.
+class TrialFds {
+ public:
+  /// Connected sockets of AF_UNIX.
+  static TrialFds sockets();
+  /// The end to read from, and the one to write to.
+  static TrialFds pipe(int flags = 0);
+  TrialFds(const TrialFds&) = delete;
+  TrialFds& operator=(const TrialFds&) = delete;
+  ~TrialFds();
+
+  explicit operator bool() const { return fds_[0] >= 0; }
+  int operator[](std::size_t index) const { return fds_[index]; }
+
+ private:
+  explicit TrialFds(std::array<int, 2> fds) : fds_(fds) {}
+
+  std::array<int, 2> fds_;
+};
+
+/// The next SQE of `ring`, which must have room, cleared but for these.
+io_uring_sqe& next_sqe(Ring& ring, std::uint8_t opcode, std::uint64_t user_data);
+
+/// The completions that are there, without any waiting.
+std::vector<TrialCompletion> take_ready(Ring& ring);
+/// Among them the one of this user_data, or nothing.
+std::optional<TrialCompletion> find_completion(const std::vector<TrialCompletion>& among, std::uint64_t user_data);
+
 /// Submits what was prepared on `ring` and collects completions until `count` are there, the kernel makes no progress
 /// or a second is over.
 std::vector<TrialCompletion> run_trial(Ring& ring, unsigned count);
@@ -58,6 +87,14 @@ struct SwitchTrial {
   bool Semantics::*member;
   Verdict verdict;
 };
+/// Those of setting a ring up.
+std::vector<SwitchTrial> try_setup_switches(Kernel& kernel, KernelVersion version);
+/// Those of submitting, posting and waiting.
+std::vector<SwitchTrial> try_submission_switches(Kernel& kernel, std::uint32_t features);
+/// Those of polls, timeouts and cancelations.
+std::vector<SwitchTrial> try_request_switches(Kernel& kernel);
+/// Those of provided buffers and of tags.
+std::vector<SwitchTrial> try_buffer_switches(Kernel& kernel);
 /// Those of sockets and of provided-buffer rings.
 std::vector<SwitchTrial> try_socket_switches(Kernel& kernel);
 /// Those of file operations and of futexes.

@@ -1,5 +1,6 @@
 #include "assay/mocks/profile.h"
 
+#include <algorithm>
 #include <cassert>
 #include <fstream>
 #include <sstream>
@@ -69,6 +70,31 @@ Result<Profile> read_profile(const std::string& path) {
 }
 
 }  // namespace
+
+KernelVersion effective_version(const Profile& profile) {
+  struct Mark {
+    KernelVersion since;
+    bool present;
+  };
+  std::vector<Mark> marks;
+  for (const NamedValue& opcode : uapi_table(UapiClass::kOpcode)) {
+    marks.push_back({opcode.since, opcode.value < profile.opcodes.size() && profile.opcodes[opcode.value]});
+  }
+  for (const NamedValue& feature : uapi_table(UapiClass::kFeature)) {
+    marks.push_back({feature.since, (profile.features & feature.value) != 0});
+  }
+  std::stable_sort(marks.begin(), marks.end(),
+                   [](const Mark& left, const Mark& right) { return left.since < right.since; });
+
+  KernelVersion complete = profile.version;
+  for (auto mark = marks.begin(); mark != marks.end();) {
+    const auto next = std::find_if(mark, marks.end(), [&](const Mark& other) { return other.since != mark->since; });
+    if (!std::all_of(mark, next, [](const Mark& other) { return other.present; })) break;
+    complete = std::max(complete, mark->since);
+    mark = next;
+  }
+  return complete;
+}
 
 Profile documented_profile(std::string name, KernelVersion version) {
   Profile profile;

@@ -8,88 +8,9 @@
 
 #include "assay/backend/result.h"
 #include "assay/backend/uapi_names.h"
+#include "assay/mocks/semantics.h"
 
 namespace assay {
-
-/// Behaviours that changed between kernels without a feature bit of their own. Each has a row in `switch_table`, which
-/// names it, says what it means and since when, and how a probe finds it out.
-struct Semantics {
-  /// A CQE for which the full CQ has no room is lost and counted in cq.koverflow (before 5.5), rather than kept.
-  bool overflow_drops = false;
-  /// enter(to_submit > 0) answers -EBUSY while the overflow backlog cannot be flushed in full (5.5 to 5.12).
-  bool submit_ebusy_on_overflow = false;
-  /// enter(GETEVENTS) answers -EBUSY, rather than wait, when the overflow backlog cannot be flushed in full and yet too
-  /// few completions are there (5.12 to 6.1).
-  bool wait_ebusy_on_overflow = false;
-  /// After a completion was dropped, the next enter that would wait answers -EBADR, once (5.19).
-  bool ebadr_after_drop = false;
-  /// A multishot request ends, without IORING_CQE_F_MORE, rather than post into a full CQ (6.0).
-  bool multishot_ends_on_overflow = false;
-  /// The file of a linked SQE is looked up when it runs (5.18) rather than when it is submitted.
-  bool linked_file_at_execution = false;
-  /// A batch stops after an SQE that is refused at submission, unless IORING_SETUP_SUBMIT_ALL is set (5.5).
-  bool batch_stops_at_bad_sqe = false;
-  /// enter(to_submit = 0) under SQPOLL, as a wake-up is, answers -EOWNERDEAD where 0 is meant (5.12 and 5.13).
-  bool sqpoll_eownerdead = false;
-  /// SQPOLL works on registered files only (before 5.11).
-  bool sqpoll_needs_fixed_files = false;
-  /// Ring memory counts against RLIMIT_MEMLOCK (before 5.12).
-  bool ring_memlock = false;
-  /// Ring memory and memory regions count against RLIMIT_MEMLOCK once more (6.14 to 7.1).
-  bool region_memlock = false;
-  /// POLL_ADD takes IORING_POLL_ADD_MULTI, and POLL_REMOVE takes IORING_POLL_UPDATE_EVENTS and _USER_DATA (5.13).
-  bool poll_multishot = false;
-  /// TIMEOUT_REMOVE takes IORING_TIMEOUT_UPDATE (5.11).
-  bool timeout_update = false;
-  /// TIMEOUT takes IORING_TIMEOUT_BOOTTIME and _REALTIME (5.15).
-  bool timeout_clocks = false;
-  /// TIMEOUT takes IORING_TIMEOUT_ETIME_SUCCESS (5.16).
-  bool timeout_etime_success = false;
-  /// TIMEOUT takes IORING_TIMEOUT_MULTISHOT (6.4).
-  bool timeout_multishot = false;
-  /// ASYNC_CANCEL takes IORING_ASYNC_CANCEL_ALL, _FD and _ANY (5.19).
-  bool cancel_matching = false;
-  /// ASYNC_CANCEL takes IORING_ASYNC_CANCEL_OP and _USERDATA (6.6).
-  bool cancel_by_op = false;
-  /// ACCEPT takes IORING_ACCEPT_MULTISHOT (5.19).
-  bool accept_multishot = false;
-  /// ACCEPT takes IORING_ACCEPT_DONTWAIT and _POLL_FIRST (6.10).
-  bool accept_dontwait = false;
-  /// ACCEPT on an O_NONBLOCK socket waits all the same (6.2), rather than give -EAGAIN.
-  bool nonblocking_accept_waits = false;
-  /// SEND, RECV, SENDMSG and RECVMSG take IORING_RECVSEND_POLL_FIRST; completions of RECV may tell of
-  /// IORING_CQE_F_SOCK_NONEMPTY (5.19).
-  bool poll_first = false;
-  /// RECV and RECVMSG take IORING_RECV_MULTISHOT (6.0).
-  bool recv_multishot = false;
-  /// With MSG_WAITALL a send or receive goes on until all of it is done (5.18), rather than once.
-  bool waitall_retries = false;
-  /// SEND_ZC takes IORING_SEND_ZC_REPORT_USAGE (6.2).
-  bool send_zc_report = false;
-  /// IORING_REGISTER_PBUF_RING takes IOU_PBUF_RING_MMAP (6.4).
-  bool buffer_ring_mmap = false;
-  /// The same takes IOU_PBUF_RING_INC (6.12).
-  bool buffer_ring_incremental = false;
-  /// The same takes io_uring_buf_reg::min_left for incremental rings (7.1).
-  bool buffer_ring_min_left = false;
-  /// URING_CMD has socket commands: SOCKET_URING_OP_SIOCINQ and the like (6.7).
-  bool socket_commands = false;
-  /// Operations that open and close take a slot of the file table: io_uring_sqe::file_index (5.15).
-  bool direct_descriptors = false;
-  /// The kernel chooses the slot for IORING_FILE_INDEX_ALLOC (5.19).
-  bool direct_allocation = false;
-  /// FSYNC, STATX and other operations that have been there for long refuse a file_index, which means nothing to them
-  /// (5.15).
-  bool second_descriptor_refused = false;
-  /// A LINK_TIMEOUT that ended a wait for a futex or a child tells -ETIME (7.3), rather than how many it has ended.
-  bool link_timeout_tells_etime = false;
-  /// A NOP that does not find its file or buffer says so in its CQE (7.1), rather than only cut its chain.
-  bool nop_tells_failure = false;
-  /// NOP refuses flags that it does not know (6.10).
-  bool nop_checks_flags = false;
-
-  friend bool operator==(const Semantics&, const Semantics&) = default;
-};
 
 /// How a profile came to be.
 enum class ProfileOrigin {
@@ -122,12 +43,16 @@ struct Profile {
   friend bool operator==(const Profile&, const Profile&) = default;
 };
 
+/// Newer than any release.
+inline constexpr KernelVersion kNoRelease{255, 0};
+
 /// One named switch of Semantics.
 struct Switch {
   /// The member's name: "overflow_drops".
   std::string_view name;
   std::string_view meaning;
   /// The upstream releases in which it is on: from `since` until before `until`; {0, 0} in `until` is "to this day".
+  /// kNoRelease in `since`: no release is so by itself, and the switch is there to be given by name.
   KernelVersion since;
   KernelVersion until;
   bool Semantics::*member;
@@ -141,6 +66,11 @@ struct Switch {
 
 /// All switches, in the order in which tables show them.
 const std::vector<Switch>& switch_table();
+
+/// The newest upstream release all of whose opcodes and features, with those of the releases before it, the profile
+/// has; at least `profile.version`. Distributions backport, so this is the release whose io_uring it is, not what
+/// `uname -r` says.
+KernelVersion effective_version(const Profile& profile);
 
 /// What upstream's release `version` offers, by the tables of uapi_names.h and `switch_table`.
 Profile documented_profile(std::string name, KernelVersion version);

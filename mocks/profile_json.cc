@@ -124,7 +124,11 @@ Fault read_heading(const Json& object, Profile& profile) {
   return std::nullopt;
 }
 
-/// A switch that the file does not have is newer than the file: its version's value is taken, and called assumed.
+/// Switches that profiles had once. Nothing could tell their values apart.
+bool is_retired(std::string_view name) { return name == "wait_ebusy_on_overflow"; }
+
+/// A switch that the file does not have is newer than the file: it is as in the release whose io_uring the profile is,
+/// and called assumed.
 Fault read_semantics(const Json& object, Profile& profile) {
   const auto member = object.find("semantics");
   if (member == object.end()) return "has no 'semantics'";
@@ -132,14 +136,15 @@ Fault read_semantics(const Json& object, Profile& profile) {
   std::vector<std::string_view> names;
   for (const Switch& entry : switch_table()) names.push_back(entry.name);
   for (const auto& [name, value] : member->items()) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
+    if (std::find(names.begin(), names.end(), name) == names.end() && !is_retired(name)) {
       return "'semantics' has the unknown switch " + in_quotes(name) + did_you_mean(nearest_name(name, names));
     }
     if (!value.is_boolean()) return "'semantics': " + in_quotes(name) + " is neither true nor false";
   }
+  const KernelVersion release = effective_version(profile);
   for (const Switch& entry : switch_table()) {
     const auto value = member->find(entry.name);
-    profile.semantics.*entry.member = value != member->end() ? value->get<bool>() : entry.on_in(profile.version);
+    profile.semantics.*entry.member = value != member->end() ? value->get<bool>() : entry.on_in(release);
     if (value == member->end()) profile.assumed.emplace_back(entry.name);
   }
   return std::nullopt;
@@ -151,7 +156,7 @@ Fault read_assumed(const Json& object, Profile& profile) {
   if (!member->is_array()) return "'assumed' is not a list of names";
   for (const Json& name : *member) {
     if (!name.is_string()) return "'assumed' is not a list of names";
-    profile.assumed.push_back(name.get<std::string>());
+    if (!is_retired(name.get<std::string>())) profile.assumed.push_back(name.get<std::string>());
   }
   return std::nullopt;
 }

@@ -178,6 +178,16 @@ TEST(ProfileJson, AssumesASwitchThatTheFileIsTooOldToHave) {
   EXPECT_THAT(read->assumed, ::testing::ElementsAre("ebadr_after_drop"));
 }
 
+TEST(ProfileJson, TakesNoNoticeOfASwitchThatWasRetired) {
+  const Profile written = documented_profile("older file", {6, 12});
+  std::string json = profile_to_json(written);
+  json.replace(json.find("    \"ebadr_after_drop\""), 0, "    \"wait_ebusy_on_overflow\": true,\n");
+  json.replace(json.find("\"assumed\": []"), 13, "\"assumed\": [\"wait_ebusy_on_overflow\"]");
+  const Result<Profile> read = profile_from_json(json);
+  ASSERT_TRUE(read.has_value()) << read.error().message();
+  EXPECT_EQ(*read, written);
+}
+
 struct BadJson {
   const char* replace;
   const char* by;

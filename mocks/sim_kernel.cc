@@ -39,14 +39,19 @@ const Profile& SimKernel::profile() const noexcept { return state_->world.profil
 std::string SimKernel::name() const { return state_->name; }
 std::string SimKernel::describe_waiting() const { return state_->world.describe_waiting(); }
 
-int SimKernel::setup(unsigned entries, io_uring_params* params) { return state_->world.setup(entries, params); }
+int SimKernel::setup(unsigned entries, io_uring_params* params) {
+  if (profile().semantics.calls_absent) return -ENOSYS;
+  return state_->world.setup(entries, params);
+}
 
 int SimKernel::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
                      std::size_t arg_bytes) {
+  if (profile().semantics.calls_absent) return -ENOSYS;
   return state_->world.enter(ring_fd, to_submit, min_complete, flags, arg, arg_bytes);
 }
 
 int SimKernel::register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_args) {
+  if (profile().semantics.calls_absent) return -ENOSYS;
   return state_->world.register_op(ring_fd, opcode, arg, nr_args);
 }
 

@@ -69,7 +69,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     if (!matches(*request, match, canceller)) continue;
     timeouts_.remove(request);
     disarm_timer(*request);
-    post_cancelled(*request, world_.behaviour().timeout_cancelled_from_task_work);
+    post_cancelled(*request, world_.semantics().timeout_cancelled_from_task_work);
     return 0;
   }
   return -ENOENT;
@@ -79,7 +79,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
 /// once. Returns how many, which is what is told. Before 6.15 nothing but the user_data was looked at.
 int SimRing::cancel_waits(const CancelMatch& match) {
   const auto is_meant = [&](Request& request) {
-    if (world_.is_since(6, 15)) return matches(request, match, nullptr);
+    if (!world_.semantics().waits_cancelled_by_user_data) return matches(request, match, nullptr);
     return request.sqe().user_data == match.user_data || (match.flags & IORING_ASYNC_CANCEL_ANY) != 0;
   };
   for (const bool children : {true, false}) {
@@ -100,7 +100,7 @@ int SimRing::cancel_waits(const CancelMatch& match) {
 
 /// What waits for its file ends with -ECANCELED; until its task work has run it can still be found.
 void SimRing::cancel_armed(Request& request) {
-  if (!world_.behaviour().poll_cancelled_from_task_work) {
+  if (!world_.semantics().poll_cancelled_from_task_work) {
     disarm_file(request);
     return post_cancelled(request, false);
   }
@@ -131,7 +131,7 @@ int SimRing::cancel_timeout(std::uint64_t user_data) {
     if (request->sqe().user_data != user_data) continue;
     timeouts_.remove(request);
     disarm_timer(*request);
-    post_cancelled(*request, world_.behaviour().timeout_cancelled_from_task_work);
+    post_cancelled(*request, world_.semantics().timeout_cancelled_from_task_work);
     return 0;
   }
   return -ENOENT;
@@ -156,7 +156,7 @@ int SimRing::take_poll(std::uint64_t user_data, Request** poll) {
 }
 
 void SimRing::finish_removed_poll(Request& poll) {
-  post_cancelled(poll, world_.behaviour().poll_cancelled_from_task_work);
+  post_cancelled(poll, world_.semantics().poll_cancelled_from_task_work);
 }
 
 Request* SimRing::find_timeout(std::uint64_t user_data) const {

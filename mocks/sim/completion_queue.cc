@@ -43,7 +43,7 @@ void CompletionQueue::write(const Completion& completion) {
 }
 
 bool CompletionQueue::try_post(const Completion& completion, const io_uring_sqe* sqe) {
-  if (!backlog_.empty() && world_.behaviour().backlog_keeps_order) return false;
+  if (!backlog_.empty() && world_.semantics().backlog_keeps_order) return false;
   if (!has_room(completion) || world_.choose(ChoicePoint::kCqFull, 2, sqe) != 0) return false;
   write(completion);
   return true;
@@ -59,7 +59,7 @@ bool CompletionQueue::overflow(const Completion& completion, const io_uring_sqe*
     dropped_ = true;
     return false;
   }
-  if (backlog_.empty() && world_.behaviour().has_overflow_flag) memory_.set_sq_flag(IORING_SQ_CQ_OVERFLOW);
+  if (backlog_.empty() && world_.semantics().overflow_flag) memory_.set_sq_flag(IORING_SQ_CQ_OVERFLOW);
   backlog_.push_back(completion);
   return true;
 }

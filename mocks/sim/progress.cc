@@ -60,9 +60,9 @@ bool SimRing::run_passes(std::size_t wanted, std::size_t limit) {
 bool SimRing::run_task_work() { return run_passes(kAll, kAll); }
 
 bool SimRing::run_deferred_task_work(unsigned min_events) {
-  const Behaviour& behaviour = world_.behaviour();
-  return run_passes(behaviour.deferred_task_work_in_passes ? min_events : kAll,
-                    behaviour.limits_deferred_task_work ? std::max<std::size_t>(20, min_events) : kAll);
+  const Semantics& semantics = world_.semantics();
+  return run_passes(semantics.deferred_task_work_in_passes ? min_events : kAll,
+                    semantics.deferred_task_work_limited ? std::max<std::size_t>(20, min_events) : kAll);
 }
 
 void SimRing::queue_worker(Request& request) {

@@ -23,7 +23,7 @@ SimRing::~SimRing() {
 
 int SimRing::open(io_uring_params& params) {
   if (const int error = count_ring_memory(world_, params, locked_pages_); error != 0) return error;
-  if (const int error = memory_.create(params, world_.behaviour().has_cq_flags); error != 0) return error;
+  if (const int error = memory_.create(params, world_.semantics().cq_flags_word); error != 0) return error;
   ring_fd_ = Descriptor::adopt(::epoll_create1(EPOLL_CLOEXEC));
   if (!ring_fd_) return -EMFILE;
   doorbell_ = Descriptor::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -31,7 +31,8 @@ int SimRing::open(io_uring_params& params) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (::epoll_ctl(ring_fd_.get(), EPOLL_CTL_ADD, doorbell_.get(), &event) != 0) return -ENOMEM;
-  provided_buffers_.set_rules({.oldest_first = world_.is_since(5, 18), .zero_is_all = world_.is_since(6, 0)});
+  provided_buffers_.set_rules(
+      {.oldest_first = world_.semantics().oldest_buffer_first, .zero_is_all = world_.semantics().zero_length_is_all});
   if (has_flag(IORING_SETUP_SQPOLL)) {
     const SimRing* group = has_flag(IORING_SETUP_ATTACH_WQ) ? world_.find(static_cast<int>(params.wq_fd)) : nullptr;
     poll_thread_ = group != nullptr ? group->poll_thread_ : std::make_shared<PollThread>(world_.clock());

@@ -20,6 +20,7 @@
 #include "assay/mocks/sim/registration/memory_region.h"
 #include "assay/mocks/sim/registration/napi.h"
 #include "assay/mocks/sim/registration/personality.h"
+#include "assay/mocks/sim/registration/resource_order.h"
 #include "assay/mocks/sim/registration/restrictions.h"
 #include "assay/mocks/sim/request.h"
 #include "assay/mocks/sim/ring_memory.h"
@@ -168,7 +169,8 @@ class SimRing {
   int register_op(unsigned opcode, void* arg, unsigned nr_args);
   /// Whether the calling thread may register this here: 0, -EEXIST or -EACCES.
   int may_register(unsigned opcode) const;
-  const FileTable& files() const { return files_; }
+  /// For a request that uses it: what is in a slot, or null.
+  std::shared_ptr<RegisteredFile> registered_file(unsigned slot) { return resources_.use(files_.at(slot)); }
   /// The fd in a slot of the file table, or -1.
   int fixed_file(unsigned slot) const { return files_.fd(slot); }
   /// Puts a new reference to `fd` where io_uring_sqe::file_index says: a slot plus one, or any free one (5.19). What
@@ -176,7 +178,7 @@ class SimRing {
   int install_direct_file(std::uint32_t file_index, int fd);
   int close_fixed_file(unsigned slot);
   /// The registered buffer of that index, or null.
-  std::shared_ptr<RegisteredBuffer> registered_buffer(unsigned index) const;
+  std::shared_ptr<RegisteredBuffer> registered_buffer(unsigned index);
   std::size_t registered_buffers() const { return buffers_.size(); }
   /// The groups of PROVIDE_BUFFERS and IORING_REGISTER_PBUF_RING.
   ProvidedBuffers& provided_buffers() { return provided_buffers_; }
@@ -222,6 +224,7 @@ class SimRing {
   bool run_passes(std::size_t wanted, std::size_t limit);
   void signal_eventfd();
   void flush_counted_timeouts();
+  void run_next_link(Request& request);
   static void run_submit(SimRing& ring, Request& request);
   static void run_complete(SimRing& ring, Request& request);
   static void run_fail_chain(SimRing& ring, Request& request);
@@ -314,6 +317,9 @@ class SimRing {
   // The chain being assembled during submission.
   Request* chain_head_ = nullptr;
   Request* chain_last_ = nullptr;
+  /// Requests of chains whose turn it is, where that is at once.
+  RequestList next_links_;
+  bool runs_links_ = false;
   /// The SQE that is being submitted has 128 bytes.
   bool has_large_entry_ = false;
 
@@ -329,6 +335,7 @@ class SimRing {
   std::uint64_t cancel_sequence_ = 0;
 
   // Registrations.
+  ResourceOrder resources_{world_.semantics().tags_wait_for_others};
   FileTable files_;
   BufferTable buffers_;
   ProvidedBuffers provided_buffers_;

@@ -1,11 +1,13 @@
 #include "assay/mocks/sim/setup.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
 
+#include "assay/mocks/sim/capabilities.h"
 #include "assay/mocks/sim/locked_memory.h"
 #include "assay/mocks/sim/ring.h"
 #include "assay/mocks/sim/ring_memory.h"
@@ -42,15 +44,26 @@ int check_flags(SimWorld& world, const io_uring_params& params) {
   return 0;
 }
 
+/// Whether the calling thread may have a poll thread, as far as privileges go.
+bool may_poll(const Semantics& semantics) {
+  if (semantics.sqpoll_needs_admin) return has_capability(CAP_SYS_ADMIN);
+  if (semantics.sqpoll_needs_nice) return has_capability(CAP_SYS_ADMIN) || has_capability(CAP_SYS_NICE);
+  return true;
+}
+
 int check_thread(SimWorld& world, const io_uring_params& params) {
+  const bool polls = (params.flags & IORING_SETUP_SQPOLL) != 0;
+  const SimRing* group = nullptr;
   if (params.flags & IORING_SETUP_ATTACH_WQ) {
     const int fd = static_cast<int>(params.wq_fd);
     if (::fcntl(fd, F_GETFD) < 0) return -ENXIO;
-    const SimRing* const group = world.find(fd);
+    group = world.find(fd);
     if (group == nullptr) return -EINVAL;
-    if ((params.flags & IORING_SETUP_SQPOLL) && group->poll_thread() == nullptr) return -EINVAL;
   }
-  if ((params.flags & IORING_SETUP_SQPOLL) && (params.flags & IORING_SETUP_SQ_AFF)) {
+  if (!polls) return 0;
+  if (!may_poll(world.semantics())) return -EPERM;
+  if (group != nullptr && group->poll_thread() == nullptr) return -EINVAL;
+  if (params.flags & IORING_SETUP_SQ_AFF) {
     const long cpus = ::sysconf(_SC_NPROCESSORS_CONF);
     if (params.sq_thread_cpu >= static_cast<unsigned>(cpus)) return -EINVAL;
   }
@@ -84,11 +97,12 @@ int fill_ring_sizes(const SimWorld& world, unsigned entries, io_uring_params& pa
   }
   const unsigned asked = params.cq_entries;
   params.cq_entries = std::bit_ceil(asked);
-  const unsigned compared = world.behaviour().cq_rounded_before_comparison ? params.cq_entries : asked;
+  const unsigned compared = world.semantics().cq_rounded_before_comparison ? params.cq_entries : asked;
   return compared < params.sq_entries ? -EINVAL : check_room_for_large_entries(params);
 }
 
 int check_setup(SimWorld& world, unsigned entries, io_uring_params& params) {
+  if (world.semantics().setup_forbidden) return -EPERM;
   for (const std::uint32_t reserved : params.resv) {
     if (reserved != 0) return -EINVAL;
   }

@@ -1,5 +1,5 @@
 // Consuming SQEs, chains, draining, and how requests end. Follows io_submit_sqes and its surroundings in
-// io_uring/io_uring.c of Linux 6.18, and fs/io_uring.c of 5.4 to 5.15 where Behaviour says so.
+// io_uring/io_uring.c of Linux 6.18, and fs/io_uring.c of 5.4 to 5.15 where Semantics says so.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -75,7 +75,8 @@ int SimRing::submit(unsigned count) {
   if (available < count) count = available;
 
   unsigned consumed = 0;
-  batching_ = true;
+  // Up to 5.8 each completion was posted by itself, and what is linked to it ran then.
+  batching_ = !semantics.links_run_at_once;
   while (consumed < count) {
     io_uring_sqe* slot = memory_.sqe_at(sq_head_++);
     if (slot == nullptr) {
@@ -104,7 +105,7 @@ int SimRing::submit(unsigned count) {
   if (chain_head_ != nullptr) {
     Request* head = chain_head_;
     chain_head_ = chain_last_ = nullptr;
-    if (head->failed || head->force_worker || !world_.behaviour().links_run_at_once) {
+    if (head->failed || head->force_worker || !world_.semantics().links_run_at_once) {
       queue_chain_slowly(*head);
     } else {
       issue(*head);
@@ -162,7 +163,7 @@ int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
     if (sqe.flags & ~known) return -EINVAL;
     if (sqe.flags & IOSQE_BUFFER_SELECT) {
       const KernelVersion since = request.operation->selects_buffers_since;
-      if (since == KernelVersion{} || world_.behaviour().version < since) return -EOPNOTSUPP;
+      if (since == KernelVersion{} || world_.version() < since) return -EOPNOTSUPP;
     }
     if (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) drain_disabled_ = true;
     if (sqe.flags & IOSQE_IO_DRAIN) {
@@ -245,7 +246,7 @@ bool SimRing::submit_one(Request& request, const io_uring_sqe& sqe) {
 
 /// An SQE that is refused still gets a completion. io_submit_fail_init of 5.16 and later.
 bool SimRing::refuse(Request& request, int error, bool by_operation) {
-  if (!world_.behaviour().bad_sqe_keeps_chain) return refuse_as_before_516(request, error, by_operation);
+  if (!world_.semantics().bad_sqe_keeps_chain) return refuse_as_before_516(request, error, by_operation);
 
   fail(request);
   request.result = error;
@@ -269,8 +270,7 @@ bool SimRing::refuse(Request& request, int error, bool by_operation) {
 }
 
 bool SimRing::refuse_as_before_516(Request& request, int error, bool by_operation) {
-  const Behaviour& behaviour = world_.behaviour();
-  if (behaviour.refusal_by_operation_stops_batch) {
+  if (world_.semantics().refusal_by_operation_stops_batch) {
     if (chain_head_ != nullptr) {
       Request* head = chain_head_;
       chain_head_ = chain_last_ = nullptr;
@@ -340,7 +340,7 @@ void SimRing::queue_drained() {
 bool SimRing::assign_file(Request& request) {
   if (request.fd >= 0 || !request.operation->needs_file) return true;
   if (request.sqe().flags & IOSQE_FIXED_FILE) {
-    request.registered_file = files_.at(static_cast<unsigned>(request.sqe().fd));
+    request.registered_file = registered_file(static_cast<unsigned>(request.sqe().fd));
     request.fd = request.registered_file ? request.registered_file->file.get() : -1;
   } else {
     request.fd = request.sqe().fd;
@@ -417,8 +417,7 @@ bool SimRing::post_multishot(Request& request, std::int32_t result, std::uint32_
   if (world_.choose(ChoicePoint::kMultishotEnd, 2, &request.sqe()) != 0) return false;
   const Completion completion{request.sqe().user_data, result, flags | IORING_CQE_F_MORE, {0, 0}};
   cq_changed_ = true;
-  // From 6.2 to 6.5 accepts and receives went on when the CQ was full, polls and timeouts did not.
-  const bool overflows = request.operation->ready_events != 0 && world_.is_since(6, 2) && !world_.is_since(6, 6);
+  const bool overflows = request.operation->ready_events != 0 && world_.semantics().io_multishot_overflows;
   if (world_.profile().semantics.multishot_ends_on_overflow && !overflows)
     return cq_.try_post(completion, &request.sqe());
   return cq_.post(completion, &request.sqe());
@@ -459,13 +458,24 @@ void SimRing::finish(Request& request) {
   request.link = nullptr;
   release(request);
   if (next != nullptr) {
-    if (world_.behaviour().links_run_at_once && !next->force_worker) {
-      issue(*next);
+    if (world_.semantics().links_run_at_once && !next->force_worker) {
+      run_next_link(*next);
     } else {
       queue_task_work(*next, run_submit);
     }
   }
   if (drain_active_) queue_drained();
+}
+
+/// Not by recursion: a chain may be as long as the SQ.
+void SimRing::run_next_link(Request& request) {
+  next_links_.push_back(&request);
+  if (std::exchange(runs_links_, true)) return;
+  while (Request* next = next_links_.first()) {
+    next_links_.remove(next);
+    issue(*next);
+  }
+  runs_links_ = false;
 }
 
 /// The LINK_TIMEOUT that limits this request has nothing left to do.
@@ -487,7 +497,7 @@ void SimRing::fail_links(Request& request) {
   if (first == nullptr) return;
   request.link = nullptr;
   for (Request* link = first; link != nullptr; link = link->link) link->skip_success = request.skip_link_cqes;
-  if (world_.behaviour().links_run_at_once) {
+  if (world_.semantics().links_run_at_once) {
     run_fail_chain(*this, *first);
   } else {
     queue_task_work(*first, run_fail_chain);

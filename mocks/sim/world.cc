@@ -19,7 +19,7 @@ namespace assay::internal {
 
 SimWorld::SimWorld(const SimOptions& options)
     : profile_(options.profile),
-      behaviour_(profile_),
+      version_(effective_version(profile_)),
       clock_(options.real_clock),
       strict_(options.strict),
       seeded_chooser_(options.seed),
@@ -147,7 +147,7 @@ int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsi
     if (submitted < 0) return submitted;
     // What submission left behind runs on the way out.
     if (!ring->has_flag(IORING_SETUP_DEFER_TASKRUN)) ring->run_task_work();
-    if (static_cast<unsigned>(submitted) != to_submit && !behaviour_.under_submission_waits) return submitted;
+    if (static_cast<unsigned>(submitted) != to_submit && !profile_.semantics.under_submission_waits) return submitted;
   }
   if (!(flags & IORING_ENTER_GETEVENTS)) return submitted;
 

@@ -16,7 +16,6 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/chooser.h"
 #include "assay/mocks/profile.h"
-#include "assay/mocks/sim/behaviour.h"
 #include "assay/mocks/sim/clock.h"
 #include "assay/mocks/sim/descriptor.h"
 #include "assay/mocks/sim/locked_memory.h"
@@ -50,11 +49,13 @@ class SimWorld {
 
   // For its parts.
   const Profile& profile() const { return profile_; }
-  const Behaviour& behaviour() const { return behaviour_; }
+  const Semantics& semantics() const { return profile_.semantics; }
   SimClock& clock() { return clock_; }
   bool strict() const { return strict_; }
   bool has_feature(std::uint32_t feature) const { return (profile_.features & feature) != 0; }
-  bool is_since(int major, int minor) const { return behaviour_.version >= KernelVersion{major, minor}; }
+  /// The release whose io_uring this is: for what no switch and no bit tells, such as the flags of an argument.
+  KernelVersion version() const { return version_; }
+  bool is_since(int major, int minor) const { return version_ >= KernelVersion{major, minor}; }
   /// Asks the Chooser, if there is one; otherwise what is usual.
   std::uint64_t choose(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe) {
     if (chooser_ != nullptr) return ask(point, limit, sqe);
@@ -110,7 +111,7 @@ class SimWorld {
   void wake_sleepers();
 
   Profile profile_;
-  Behaviour behaviour_;
+  KernelVersion version_;
   SimClock clock_;
   bool strict_;
   SeededChooser seeded_chooser_;

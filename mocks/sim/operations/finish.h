@@ -17,7 +17,7 @@ inline Outcome finish(SimRing& ring, Request& request, std::int64_t result) {
 /// kernel does not mark such a request as failed, so its chain goes on even after an error.
 inline Outcome finish_without_cutting(SimRing& ring, Request& request, std::int64_t result) {
   request.result = static_cast<std::int32_t>(result);
-  if (result < 0 && ring.world().behaviour().failed_fsync_cuts_chain) ring.fail(request);
+  if (result < 0 && ring.world().semantics().failed_fsync_cuts_chain) ring.fail(request);
   return Outcome::kDone;
 }
 

@@ -46,8 +46,9 @@ int prepare_open(SimRing& ring, Request& request, std::uint64_t flags) {
   if (sqe.flags & IOSQE_FIXED_FILE) return -EBADF;
   if (const int error = copy_path_from_user(&request.path, sqe.addr); error != 0) return error;
   if (is_direct(ring, request) && (flags & O_CLOEXEC) != 0) return -EINVAL;  // a slot has no such flag
-  // Since 5.12 what the kernel's caches know is opened at once. What changes the directory never is.
-  if ((flags & (O_CREAT | O_TRUNC | kTmpfile)) != 0 || !ring.world().is_since(5, 12)) request.force_worker = true;
+  // What the kernel's caches know may be opened at once. What changes the directory never is.
+  if ((flags & (O_CREAT | O_TRUNC | kTmpfile)) != 0 || !ring.world().semantics().open_at_once)
+    request.force_worker = true;
   return 0;
 }
 

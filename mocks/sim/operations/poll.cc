@@ -17,7 +17,7 @@ constexpr std::uint32_t kAlways = POLLERR | POLLHUP | POLLNVAL;
 
 std::uint32_t watched_events(const SimWorld& world, const io_uring_sqe& sqe) {
   std::uint32_t events = world.has_feature(IORING_FEAT_POLL_32BITS) ? sqe.poll32_events & 0xffff : sqe.poll_events;
-  if (world.behaviour().polls_watch_hangup) events |= POLLRDHUP;
+  if (world.semantics().polls_watch_hangup) events |= POLLRDHUP;
   return events;
 }
 
@@ -123,7 +123,8 @@ Outcome issue_poll_remove(SimRing& ring, Request& request) {
   if (sqe.len & IORING_POLL_UPDATE_USER_DATA) poll->sqe().user_data = sqe.off;
   switch (issue_poll_add(ring, *poll)) {
     case Outcome::kDone:
-      ring.complete(*poll);
+      // Where it is lost, it stays in flight for as long as the ring lives.
+      if (poll->failed || !ring.world().semantics().poll_update_loses_ready) ring.complete(*poll);
       break;
     default:
       break;

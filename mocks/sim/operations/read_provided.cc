@@ -42,7 +42,7 @@ Outcome read_into_provided(SimRing& ring, Request& request, Outcome (*read)(SimR
   if (outcome == Outcome::kDone) {
     // A read uses its buffer up, whatever came of it.
     request.cqe_flags = groups.use(request.selected, request.result);
-  } else if (ring.world().is_since(5, 18)) {
+  } else if (!ring.world().semantics().waiting_keeps_buffer) {
     groups.give_back(request.selected);
   }
   return outcome;

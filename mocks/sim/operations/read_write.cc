@@ -168,7 +168,7 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
     }
   }
   if (moved != -EAGAIN) return finish(ring, request, moved);
-  const bool never_waits = (sqe.rw_flags & RWF_NOWAIT) != 0 || (!world.behaviour().nonblocking_files_wait &&
+  const bool never_waits = (sqe.rw_flags & RWF_NOWAIT) != 0 || (!world.semantics().nonblocking_files_wait &&
                                                                 (::fcntl(request.fd, F_GETFL) & O_NONBLOCK) != 0);
   return never_waits ? finish(ring, request, -EAGAIN) : Outcome::kWouldBlock;
 }

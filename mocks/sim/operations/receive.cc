@@ -154,7 +154,7 @@ int take_buffers(SimRing& ring, Request& request, MessageState& state) {
 /// A buffer into which nothing was received is the next request's, except that up to 5.17 a request that waits keeps
 /// the one that it selected.
 void give_back_unfilled(SimRing& ring, Request& request, MessageState& state) {
-  if (!selects(request) || request.selected.kept || !ring.world().is_since(5, 18)) return;
+  if (!selects(request) || request.selected.kept || ring.world().semantics().waiting_keeps_buffer) return;
   ring.provided_buffers().give_back(request.selected);
   state.left.clear();
 }
@@ -169,7 +169,7 @@ unsigned filled(const std::vector<iovec>& buffers, std::size_t bytes) {
 /// What the CQE says of the buffers.
 std::uint32_t use_buffers(SimRing& ring, Request& request, MessageState& state, std::int32_t result) {
   // Up to 5.18 the peer's end and errors used a buffer up, too.
-  if (result <= 0 && ring.world().is_since(5, 19)) give_back_unfilled(ring, request, state);
+  if (result <= 0 && !ring.world().semantics().end_uses_buffer) give_back_unfilled(ring, request, state);
   return ring.provided_buffers().use(request.selected, result,
                                      filled(state.left, static_cast<std::size_t>(std::max(result, 0))));
 }
@@ -203,7 +203,7 @@ int prepare_receive(SimRing& ring, Request& request) {
   } else {
     state->left.push_back({reinterpret_cast<void*>(sqe.addr), sqe.len});
   }
-  const int error = world.is_since(6, 10) ? state->error : 0;
+  const int error = world.semantics().addresses_read_at_submission ? state->error : 0;
   request.state = std::move(state);
   return error;
 }

@@ -93,7 +93,7 @@ int prepare_send(SimRing& ring, Request& request) {
       state->error = take_send_buffers(*state, sqe);
     }
   }
-  const int error = world.is_since(6, 10) ? state->error : 0;
+  const int error = world.semantics().addresses_read_at_submission ? state->error : 0;
   request.state = std::move(state);
   return error;
 }

@@ -41,7 +41,7 @@ int prepare_address(SimRing& ring, Request& request) {
   if (sqe.splice_fd_in != 0 && ring.world().is_since(5, 15)) return -EINVAL;
   auto state = std::make_unique<AddressState>();
   state->error = copy_address_from_user(&state->address, sqe.addr, sqe.addr2);
-  const int error = ring.world().is_since(6, 10) ? state->error : 0;
+  const int error = ring.world().semantics().addresses_read_at_submission ? state->error : 0;
   request.state = std::move(state);
   return error;
 }
@@ -139,7 +139,7 @@ bool goes_on(SimRing& ring, int fd, int message_flags) {
 void settle_transfer(SimRing& ring, Request& request) {
   auto* state = static_cast<MessageState*>(request.state.get());
   // Before 6.0 an error, such as that of a cancelation, hid what had been transferred.
-  if (state != nullptr && request.result < 0 && state->done > 0 && ring.world().is_since(6, 0)) {
+  if (state != nullptr && request.result < 0 && state->done > 0 && ring.world().semantics().partial_transfer_told) {
     request.result = static_cast<std::int32_t>(state->done);
   }
   if (request.selected.kind == SelectedBuffer::Kind::kNone) return;

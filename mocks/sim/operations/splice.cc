@@ -35,7 +35,7 @@ int take_in_file(SimRing& ring, Request& request) {
   if (state.in) return 0;
   const std::int32_t fd = request.sqe().splice_fd_in;
   if (request.sqe().splice_flags & kInIsFixed) {
-    state.slot = ring.files().at(static_cast<unsigned>(fd));
+    state.slot = ring.registered_file(static_cast<unsigned>(fd));
     if (state.slot) state.in = Descriptor::duplicate(state.slot->file.get());
   } else {
     state.in = Descriptor::duplicate(fd);

@@ -31,7 +31,7 @@ clockid_t clock_of(std::uint32_t flags) {
 int read_time(const SimWorld& world, std::uint64_t address, Nanoseconds* time) {
   __kernel_timespec value;
   if (!copy_from_user(&value, address, sizeof value)) return -EFAULT;
-  if (world.behaviour().negative_times_refused && (value.tv_sec < 0 || value.tv_nsec < 0)) return -EINVAL;
+  if (world.semantics().negative_times_refused && (value.tv_sec < 0 || value.tv_nsec < 0)) return -EINVAL;
   *time = to_nanoseconds(value.tv_sec, value.tv_nsec);
   return 0;
 }
@@ -55,8 +55,10 @@ int prepare_any_timeout(SimRing& ring, Request& request) {
 }
 
 void start_timer(SimRing& ring, Request& request, Step expired) {
-  request.deadline = ring.world().clock().deadline(clock_of(request.timeout_flags), request.interval,
-                                                   (request.timeout_flags & IORING_TIMEOUT_ABS) != 0);
+  const bool absolute = (request.timeout_flags & IORING_TIMEOUT_ABS) != 0;
+  request.deadline = ring.world().clock().deadline(clock_of(request.timeout_flags), request.interval, absolute);
+  // A span below zero is an overflow in the kernel's sum (ktime_add_safe), and so it never ends.
+  if (!absolute && request.interval < 0) request.deadline = kNever;
   ring.arm_timer(request, expired);
 }
 
@@ -110,7 +112,7 @@ void on_link_timeout(SimRing& ring, Request& request) {
 int prepare_timeout(SimRing& ring, Request& request) {
   if (const int error = prepare_any_timeout(ring, request); error != 0) return error;
   request.timeout_count = static_cast<std::uint32_t>(request.sqe().off);
-  if (request.timeout_count == 0 && ring.world().behaviour().timeouts_count_at_least_one) request.timeout_count = 1;
+  if (request.timeout_count == 0 && ring.world().semantics().timeouts_count_at_least_one) request.timeout_count = 1;
   request.timeout_repeats = is_multishot(request) ? request.timeout_count : 0;
   return 0;
 }

@@ -82,7 +82,7 @@ int prepare_send_zero_copy(SimRing& ring, Request& request) {
     if (sqe.addr2 != 0) state.error = copy_address_from_user(&state.address, sqe.addr2, sqe.addr_len);
     state.error = state.error != 0 ? state.error : take_send_buffers(state, sqe);
   }
-  return world.is_since(6, 10) ? state.error : 0;
+  return world.semantics().addresses_read_at_submission ? state.error : 0;
 }
 
 Outcome issue_send_zero_copy(SimRing& ring, Request& request) {

@@ -86,13 +86,13 @@ int SimRing::update_buffers(void* arg, unsigned bytes) {
     std::shared_ptr<RegisteredBuffer> buffer;
     error = make_buffer(vectors + index, tags != nullptr ? tags + index : nullptr, &buffer);
     if (error != 0) break;
-    buffers_[update.offset + index] = std::move(buffer);
+    resources_.retire(std::exchange(buffers_[update.offset + index], std::move(buffer)));
   }
   return done > 0 ? done : error;
 }
 
-std::shared_ptr<RegisteredBuffer> SimRing::registered_buffer(unsigned index) const {
-  return index < buffers_.size() ? buffers_[index] : nullptr;
+std::shared_ptr<RegisteredBuffer> SimRing::registered_buffer(unsigned index) {
+  return index < buffers_.size() ? resources_.use(buffers_[index]) : nullptr;
 }
 
 /// IORING_REGISTER_CLONE_BUFFERS (6.12; ranges and IORING_REGISTER_DST_REPLACE since 6.13). The copies have no tags.

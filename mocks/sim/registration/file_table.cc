@@ -19,17 +19,16 @@ void FileTable::discard() {
   slots_.clear();
 }
 
-void FileTable::put(std::size_t slot, Descriptor file, Tag tag) {
-  remove(slot);
+std::shared_ptr<RegisteredFile> FileTable::put(std::size_t slot, Descriptor file, Tag tag) {
+  std::shared_ptr<RegisteredFile> before = remove(slot);
   slots_[slot] = std::shared_ptr<RegisteredFile>(new RegisteredFile{std::move(tag), std::move(file)});
   alloc_hint_ = slot + 1;
+  return before;
 }
 
-bool FileTable::remove(std::size_t slot) {
-  if (!slots_[slot]) return false;
-  slots_[slot].reset();
-  alloc_hint_ = slot;
-  return true;
+std::shared_ptr<RegisteredFile> FileTable::remove(std::size_t slot) {
+  if (slots_[slot]) alloc_hint_ = slot;
+  return std::exchange(slots_[slot], nullptr);
 }
 
 void FileTable::set_alloc_range(std::size_t first, std::size_t count) {

@@ -28,9 +28,10 @@ class FileTable {
   /// What is in a slot; null where it is empty or there is no such slot.
   std::shared_ptr<RegisteredFile> at(std::size_t slot) const { return slot < slots_.size() ? slots_[slot] : nullptr; }
   int fd(std::size_t slot) const { return slot < slots_.size() && slots_[slot] ? slots_[slot]->file.get() : -1; }
-  void put(std::size_t slot, Descriptor file, Tag tag = {});
-  /// Empties a slot. Returns whether anything was in it.
-  bool remove(std::size_t slot);
+  /// Returns what was there before, or null.
+  std::shared_ptr<RegisteredFile> put(std::size_t slot, Descriptor file, Tag tag = {});
+  /// Empties a slot. Returns what was in it, or null.
+  std::shared_ptr<RegisteredFile> remove(std::size_t slot);
 
   /// From which slots the kernel chooses: [first, first + count).
   void set_alloc_range(std::size_t first, std::size_t count);

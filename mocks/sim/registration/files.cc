@@ -98,7 +98,7 @@ int SimRing::update_files(std::uint32_t offset, const std::int32_t* fds, unsigne
     }
     if (skip) continue;
     // The slot is emptied before the fd is looked at, and stays so where that is bad.
-    files_.remove(offset + index);
+    resources_.retire(files_.remove(offset + index));
     if (fd == kEmptySlot) continue;
     Descriptor file;
     error = refer_to_file(fd, &file);
@@ -147,14 +147,17 @@ int SimRing::install_direct_file(std::uint32_t file_index, int fd) {
   if (slot >= files_.size()) return -EINVAL;
   Descriptor file = Descriptor::duplicate(fd);
   if (!file) return -ENOMEM;
-  files_.put(slot, std::move(file));
+  resources_.retire(files_.put(slot, std::move(file)));
   return chosen ? static_cast<int>(slot) : 0;
 }
 
 int SimRing::close_fixed_file(unsigned slot) {
   if (!files_.exists()) return -ENXIO;
   if (slot >= files_.size()) return -EINVAL;
-  return files_.remove(slot) ? 0 : -EBADF;
+  std::shared_ptr<RegisteredFile> removed = files_.remove(slot);
+  if (!removed) return -EBADF;
+  resources_.retire(std::move(removed));
+  return 0;
 }
 
 int SimRing::update_files_where_free(std::int32_t* fds, unsigned count) {

@@ -17,7 +17,7 @@ void SimRing::tell_tag(std::uint64_t tag) {
 }
 
 /// Before 6.13 a tag is told only when its slot changes.
-bool SimRing::tells_tags_of_gone_tables() { return world_.is_since(6, 13); }
+bool SimRing::tells_tags_of_gone_tables() { return world_.semantics().tags_of_gone_tables; }
 
 int SimRing::read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request) {
   if (bytes != sizeof *request) return -EINVAL;
