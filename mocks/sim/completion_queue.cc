@@ -79,9 +79,11 @@ void CompletionQueue::scribble_passed() {
   const std::uint32_t head = memory_.load_cq_head();
   // A head beyond the tail is the user's mistake, and no reason to scribble over the whole ring for ever.
   if (static_cast<std::int32_t>(tail_ - head) < 0) return;
+  const unsigned entries = memory_.cq_entries();
+  if (head - scribbled_ > entries) scribbled_ = head - entries;
   for (; scribbled_ != head; ++scribbled_) {
     // The slot is the kernel's again only if it has not posted there since.
-    if (tail_ - scribbled_ > memory_.cq_entries()) continue;
+    if (tail_ - scribbled_ > entries) continue;
     std::memset(static_cast<void*>(memory_.cqe_at(scribbled_)), kScribble, memory_.cqe_bytes());
   }
 }

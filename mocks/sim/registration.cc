@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/registration/query.h"
@@ -35,11 +36,11 @@ int SimRing::register_op(unsigned opcode, void* arg, unsigned count) {
   if (const int error = may_register(opcode); error != 0) return error;
   switch (opcode) {
     case IORING_REGISTER_BUFFERS:
-      return arg == nullptr ? -EFAULT : register_buffers(arg, count, nullptr);
+      return arg == nullptr ? -EFAULT : register_buffers(UserArray<iovec>(arg), count, kNoTags);
     case IORING_UNREGISTER_BUFFERS:
       return arg != nullptr || count != 0 ? -EINVAL : unregister_buffers();
     case IORING_REGISTER_FILES:
-      return arg == nullptr ? -EFAULT : register_files(arg, count, nullptr);
+      return arg == nullptr ? -EFAULT : register_files(UserArray<std::int32_t>(arg), count, kNoTags);
     case IORING_UNREGISTER_FILES:
       return arg != nullptr || count != 0 ? -EINVAL : unregister_files();
     case IORING_REGISTER_FILES_UPDATE:
@@ -133,12 +134,13 @@ int SimRing::register_eventfd(void* arg, unsigned count, bool only_async) {
 
 int SimRing::probe(void* arg, unsigned count) {
   if (arg == nullptr || count > 256) return -EINVAL;
-  auto* probe = static_cast<io_uring_probe*>(arg);
-  // Whatever the caller left there is refused, so that kernels may read it one day.
   const std::size_t bytes = sizeof(io_uring_probe) + count * sizeof(io_uring_probe_op);
-  if (!is_user_memory(arg, bytes)) return -EFAULT;
-  const auto* raw = static_cast<const unsigned char*>(arg);
-  if (std::any_of(raw, raw + bytes, [](unsigned char byte) { return byte != 0; })) return -EINVAL;
+  // In words, which are as aligned as the structure wants to be.
+  std::vector<std::uint64_t> copy(bytes / sizeof(std::uint64_t));
+  if (!copy_from_user(copy.data(), arg, bytes)) return -EFAULT;
+  // Whatever the caller left there is refused, so that kernels may read it one day.
+  if (std::any_of(copy.begin(), copy.end(), [](std::uint64_t word) { return word != 0; })) return -EINVAL;
+  auto* probe = reinterpret_cast<io_uring_probe*>(copy.data());
   const auto& opcodes = world_.profile().opcodes;
   unsigned last = 0;
   for (unsigned opcode = 0; opcode < opcodes.size(); ++opcode) {
@@ -151,7 +153,7 @@ int SimRing::probe(void* arg, unsigned count) {
     if (opcodes[opcode]) probe->ops[opcode].flags = IO_URING_OP_SUPPORTED;
   }
   probe->ops_len = static_cast<std::uint8_t>(filled);
-  return 0;
+  return copy_to_user(reinterpret_cast<std::uint64_t>(arg), copy.data(), bytes) ? 0 : -EFAULT;
 }
 
 int SimRing::enable() {

@@ -24,6 +24,7 @@
 #include "assay/mocks/sim/registration/restrictions.h"
 #include "assay/mocks/sim/request.h"
 #include "assay/mocks/sim/ring_memory.h"
+#include "assay/mocks/sim/user_memory.h"
 #include "assay/mocks/sim/world.h"
 
 namespace assay::internal {
@@ -184,9 +185,9 @@ class SimRing {
   ProvidedBuffers& provided_buffers() { return provided_buffers_; }
   /// mmap of the rings, or of a provided-buffer ring that the kernel allocated.
   int map(std::uint64_t offset, std::size_t bytes, void** address);
-  int update_files(std::uint32_t offset, const std::int32_t* fds, unsigned count, const std::uint64_t* tags);
+  int update_files(std::uint32_t offset, UserArray<std::int32_t> fds, unsigned count, UserArray<std::uint64_t> tags);
   /// The same into whichever slots are empty; their numbers take the place of the fds.
-  int update_files_where_free(std::int32_t* fds, unsigned count);
+  int update_files_where_free(UserArray<std::int32_t> fds, unsigned count);
   /// Tells that what was registered with this tag is no longer used.
   void tell_tag(std::uint64_t tag);
 
@@ -253,7 +254,7 @@ class SimRing {
 
   // registration/files.cc
   int refer_to_file(int fd, Descriptor* file);
-  int register_files(const void* fds, unsigned count, const std::uint64_t* tags);
+  int register_files(UserArray<std::int32_t> fds, unsigned count, UserArray<std::uint64_t> tags);
   int register_files2(void* arg, unsigned bytes);
   int unregister_files();
   int files_update(void* arg, unsigned count);
@@ -261,8 +262,9 @@ class SimRing {
   int set_file_alloc_range(void* arg, unsigned count);
 
   // registration/buffers.cc
-  int make_buffer(const iovec* vector, const std::uint64_t* tag_address, std::shared_ptr<RegisteredBuffer>* buffer);
-  int register_buffers(const void* vectors, unsigned count, const std::uint64_t* tags);
+  int make_buffer(UserArray<iovec> vectors, UserArray<std::uint64_t> tags, unsigned index,
+                  std::shared_ptr<RegisteredBuffer>* buffer);
+  int register_buffers(UserArray<iovec> vectors, unsigned count, UserArray<std::uint64_t> tags);
   int register_buffers2(void* arg, unsigned bytes);
   int unregister_buffers();
   int update_buffers(void* arg, unsigned bytes);

@@ -3,10 +3,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <vector>
 
 namespace assay::internal {
 
@@ -17,24 +17,28 @@ bool is_user_memory(const void* address, std::size_t bytes) {
   std::uintptr_t end;
   if (first < page || __builtin_add_overflow(first, bytes, &end)) return false;
   const std::uintptr_t start = first / page * page;
-  const std::size_t length = (end - start + page - 1) / page * page;
-  // mincore(2) is the cheapest call that knows what is mapped: a byte a page, or ENOMEM.
-  unsigned char resident[16];
-  if (length / page <= sizeof resident) return ::mincore(reinterpret_cast<void*>(start), length, resident) == 0;
-  std::vector<unsigned char> many(length / page);
-  return ::mincore(reinterpret_cast<void*>(start), length, many.data()) == 0;
+  // mincore(2) is the cheapest call that knows what is mapped: a byte a page, or ENOMEM. Piece by piece, since a length
+  // is the caller's word too.
+  unsigned char resident[1024];
+  for (std::uintptr_t piece = start; piece < end;) {
+    const std::size_t left = (end - piece + page - 1) / page;
+    const std::size_t length = std::min(left, sizeof resident) * page;
+    if (::mincore(reinterpret_cast<void*>(piece), length, resident) != 0) return false;
+    piece += length;
+  }
+  return true;
 }
 
 bool copy_from_user(void* to, const void* from, std::size_t bytes) {
   if (!is_user_memory(from, bytes)) return false;
-  std::memcpy(to, from, bytes);
+  if (bytes != 0) std::memcpy(to, from, bytes);
   return true;
 }
 
 bool copy_to_user(std::uint64_t to, const void* from, std::size_t bytes) {
   auto* address = reinterpret_cast<void*>(to);
   if (!is_user_memory(address, bytes)) return false;
-  std::memcpy(address, from, bytes);
+  if (bytes != 0) std::memcpy(address, from, bytes);
   return true;
 }
 

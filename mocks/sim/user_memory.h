@@ -19,6 +19,28 @@ inline bool copy_from_user(void* to, std::uint64_t from, std::size_t bytes) {
 /// Copies to what the caller points to; false where a kernel would fault.
 bool copy_to_user(std::uint64_t to, const void* from, std::size_t bytes);
 
+/// An array that the caller points to, perhaps to nowhere and at no address that its type may have: its elements are
+/// copied one by one, as a kernel does it.
+template <typename Element>
+class UserArray {
+ public:
+  explicit UserArray(std::uint64_t address) : address_(address) {}
+  explicit UserArray(const void* address) : address_(reinterpret_cast<std::uint64_t>(address)) {}
+
+  explicit operator bool() const { return address_ != 0; }
+  /// False where a kernel would fault.
+  bool read(std::size_t index, Element* to) const { return copy_from_user(to, at(index), sizeof *to); }
+  bool write(std::size_t index, const Element& from) const { return copy_to_user(at(index), &from, sizeof from); }
+
+ private:
+  std::uint64_t at(std::size_t index) const { return address_ + index * sizeof(Element); }
+
+  std::uint64_t address_;
+};
+
+/// Where files or buffers are registered without tags.
+inline const UserArray<std::uint64_t> kNoTags{std::uint64_t{0}};
+
 /// Copies a path name as getname() does: 0, or -EFAULT, -ENOENT for an empty one, -ENAMETOOLONG.
 int copy_path_from_user(std::string* to, std::uint64_t from);
 

@@ -7,11 +7,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "assay/mocks/sim/operations/brief_timeout.h"
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/operations/socket_message.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -27,6 +29,16 @@ std::uint32_t known_flags(const Semantics& semantics) {
   return known;
 }
 
+/// Copies the peer's address to where the SQE wants it (move_addr_to_user). 0 or a negative errno.
+int tell_peer(const io_uring_sqe& sqe, const sockaddr_storage& peer, socklen_t bytes) {
+  if (sqe.addr == 0) return 0;
+  std::int32_t room;
+  if (!copy_from_user(&room, sqe.addr2, sizeof room)) return -EFAULT;
+  if (room < 0) return -EINVAL;
+  if (!copy_to_user(sqe.addr, &peer, std::min<std::size_t>(bytes, static_cast<std::size_t>(room)))) return -EFAULT;
+  return copy_to_user(sqe.addr2, &bytes, sizeof bytes) ? 0 : -EFAULT;
+}
+
 /// One connection: an fd of ours, or -errno; -EAGAIN where there is none.
 int accept_one(const Request& request) {
   const io_uring_sqe& sqe = request.sqe();
@@ -34,9 +46,16 @@ int accept_one(const Request& request) {
   // What is not ready would have us wait; what only looks ready is caught by the time limit.
   if (socket_option(request.fd, SO_ACCEPTCONN) == 1 && poll_now(request.fd, POLLIN) == 0) return -EAGAIN;
   const BriefTimeout brief(request.fd, SO_RCVTIMEO);
-  const int fd = ::accept4(request.fd, reinterpret_cast<sockaddr*>(sqe.addr), reinterpret_cast<socklen_t*>(sqe.addr2),
-                           static_cast<int>(sqe.accept_flags));
-  return fd >= 0 ? fd : -errno;
+  sockaddr_storage peer;
+  socklen_t bytes = sizeof peer;
+  const int fd = ::accept4(request.fd, reinterpret_cast<sockaddr*>(&peer), &bytes, static_cast<int>(sqe.accept_flags));
+  if (fd < 0) return -errno;
+  if (const int error = tell_peer(sqe, peer, bytes); error != 0) {
+    // Too late: the connection is lost.
+    ::close(fd);
+    return error;
+  }
+  return fd;
 }
 
 /// Puts the fd where the SQE wants it: the result of the request.

@@ -4,6 +4,7 @@
 
 #include "assay/mocks/sim/operations/finish.h"
 #include "assay/mocks/sim/operations/operation.h"
+#include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
@@ -19,12 +20,12 @@ int prepare_files_update(SimRing& ring, Request& request) {
 
 Outcome issue_files_update(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  auto* fds = reinterpret_cast<std::int32_t*>(sqe.addr);
+  const UserArray<std::int32_t> fds(sqe.addr);
   // The kernel, too, takes 32 bits of the offset.
   const auto offset = static_cast<std::uint32_t>(sqe.off);
   const bool any = offset == kAnySlot && ring.world().profile().semantics.direct_allocation;
   return finish(ring, request,
-                any ? ring.update_files_where_free(fds, sqe.len) : ring.update_files(offset, fds, sqe.len, nullptr));
+                any ? ring.update_files_where_free(fds, sqe.len) : ring.update_files(offset, fds, sqe.len, kNoTags));
 }
 
 }  // namespace

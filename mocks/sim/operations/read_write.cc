@@ -74,11 +74,10 @@ bool can_be_short(int fd, FileKind kind) {
 }
 
 int import_vector(Request& request) {
-  const auto* vector = reinterpret_cast<const iovec*>(request.sqe().addr);
   const std::size_t count = request.sqe().len;
   if (count > IOV_MAX) return -EINVAL;
-  if (!is_user_memory(vector, count * sizeof(iovec))) return -EFAULT;
-  request.buffers.assign(vector, vector + count);
+  request.buffers.resize(count);
+  if (!copy_from_user(request.buffers.data(), request.sqe().addr, count * sizeof(iovec))) return -EFAULT;
   request.total_bytes = 0;
   for (const iovec& buffer : request.buffers) {
     if (static_cast<ssize_t>(buffer.iov_len) < 0) return -EINVAL;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -77,17 +78,17 @@ Received receive(const Request& request, MessageState& state, const std::vector<
   }
   received.truncated = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   if (!is_message(request)) return received;
-  if (!is_user_memory(state.user_header, sizeof(msghdr))) {
-    received.bytes = -EFAULT;
-    return received;
-  }
+  const auto tell = [&](std::size_t offset, const auto& member) {
+    const std::uint64_t address = reinterpret_cast<std::uint64_t>(state.user_header) + offset;
+    if (!copy_to_user(address, &member, sizeof member)) received.bytes = -EFAULT;
+  };
   if (header.msg_name != nullptr) {
     const auto length = std::min<std::size_t>(header.msg_namelen, state.name_bytes);
-    if (is_user_memory(state.name, length)) std::memcpy(state.name, &name, length);
-    state.user_header->msg_namelen = header.msg_namelen;
+    copy_to_user(reinterpret_cast<std::uint64_t>(state.name), &name, length);
+    tell(offsetof(msghdr, msg_namelen), header.msg_namelen);
   }
-  state.user_header->msg_flags = header.msg_flags;
-  state.user_header->msg_controllen = header.msg_controllen;
+  tell(offsetof(msghdr, msg_flags), header.msg_flags);
+  tell(offsetof(msghdr, msg_controllen), header.msg_controllen);
   return received;
 }
 

@@ -15,9 +15,9 @@ namespace assay::internal {
 
 namespace {
 
-int copy_vector_from_user(MessageState& state, const iovec* vector, std::size_t count) {
-  if (!is_user_memory(vector, count * sizeof(iovec))) return -EFAULT;
-  state.left.assign(vector, vector + count);
+int copy_vector_from_user(MessageState& state, const void* vector, std::size_t count) {
+  state.left.resize(count);
+  if (!copy_from_user(state.left.data(), vector, count * sizeof(iovec))) return -EFAULT;
   for (const iovec& buffer : state.left) {
     if (static_cast<ssize_t>(buffer.iov_len) < 0) return -EINVAL;
   }
@@ -92,7 +92,7 @@ int take_send_buffers(MessageState& state, const io_uring_sqe& sqe) {
     return 0;
   }
   if (sqe.len > IOV_MAX) return -EINVAL;
-  return copy_vector_from_user(state, reinterpret_cast<const iovec*>(sqe.addr), sqe.len);
+  return copy_vector_from_user(state, reinterpret_cast<const void*>(sqe.addr), sqe.len);
 }
 
 std::size_t total_bytes(const std::vector<iovec>& buffers) {

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 
 #include "assay/mocks/sim/operations/finish.h"
 #include "assay/mocks/sim/operations/operation.h"
@@ -32,15 +33,13 @@ int wait_now(const Request& request, siginfo_t* info) {
 /// The kernel writes just these members.
 bool copy_info_to_user(std::uint64_t address, const siginfo_t& info) {
   if (address == 0) return true;
-  auto* to = reinterpret_cast<siginfo_t*>(address);
-  if (!is_user_memory(to, sizeof *to)) return false;
-  to->si_signo = info.si_signo;
-  to->si_errno = 0;
-  to->si_code = info.si_code;
-  to->si_pid = info.si_pid;
-  to->si_uid = info.si_uid;
-  to->si_status = info.si_status;
-  return true;
+  const auto copy = [&](std::size_t offset, const auto& member) {
+    return copy_to_user(address + offset, &member, sizeof member);
+  };
+  constexpr int kNoError = 0;
+  return copy(offsetof(siginfo_t, si_signo), info.si_signo) && copy(offsetof(siginfo_t, si_errno), kNoError) &&
+         copy(offsetof(siginfo_t, si_code), info.si_code) && copy(offsetof(siginfo_t, si_pid), info.si_pid) &&
+         copy(offsetof(siginfo_t, si_uid), info.si_uid) && copy(offsetof(siginfo_t, si_status), info.si_status);
 }
 
 int prepare_waitid(SimRing&, Request& request) {

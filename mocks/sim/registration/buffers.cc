@@ -23,12 +23,12 @@ void forget_tags(const BufferTable& table) {
 }  // namespace
 
 /// One entry of a buffer table: `*buffer` stays null for an empty one.
-int SimRing::make_buffer(const iovec* vector, const std::uint64_t* tag_address,
+int SimRing::make_buffer(UserArray<iovec> vectors, UserArray<std::uint64_t> tags, unsigned index,
                          std::shared_ptr<RegisteredBuffer>* buffer) {
   iovec range{};
-  if (vector != nullptr && !copy_from_user(&range, vector, sizeof range)) return -EFAULT;
+  if (vectors && !vectors.read(index, &range)) return -EFAULT;
   std::uint64_t tag = 0;
-  if (tag_address != nullptr && !copy_from_user(&tag, tag_address, sizeof tag)) return -EFAULT;
+  if (tags && !tags.read(index, &tag)) return -EFAULT;
   if (range.iov_base == nullptr) {
     if (range.iov_len != 0 || !world_.has_feature(IORING_FEAT_RSRC_TAGS)) return -EFAULT;
     return tag != 0 ? -EINVAL : 0;
@@ -39,14 +39,12 @@ int SimRing::make_buffer(const iovec* vector, const std::uint64_t* tag_address,
   return 0;
 }
 
-int SimRing::register_buffers(const void* vectors, unsigned count, const std::uint64_t* tags) {
+int SimRing::register_buffers(UserArray<iovec> vectors, unsigned count, UserArray<std::uint64_t> tags) {
   if (!buffers_.empty()) return -EBUSY;
   if (count == 0 || count > kMaxBuffers) return -EINVAL;
   BufferTable table(count);
-  const auto* vector = static_cast<const iovec*>(vectors);
   for (unsigned index = 0; index < count; ++index) {
-    const int error = make_buffer(vector != nullptr ? vector + index : nullptr,
-                                  tags != nullptr ? tags + index : nullptr, &table[index]);
+    const int error = make_buffer(vectors, tags, index, &table[index]);
     if (error == 0) continue;
     forget_tags(table);
     return error;
@@ -58,10 +56,10 @@ int SimRing::register_buffers(const void* vectors, unsigned count, const std::ui
 int SimRing::register_buffers2(void* arg, unsigned bytes) {
   io_uring_rsrc_register request{};
   if (const int error = read_resources(arg, bytes, &request); error != 0) return error;
-  const auto* vectors = reinterpret_cast<const void*>(request.data);
+  const UserArray<iovec> vectors(request.data);
   // Only since 5.19 is no array an array of empty entries.
-  if (vectors == nullptr && !world_.is_since(5, 19)) return -EFAULT;
-  return register_buffers(vectors, request.nr, reinterpret_cast<const std::uint64_t*>(request.tags));
+  if (!vectors && !world_.is_since(5, 19)) return -EFAULT;
+  return register_buffers(vectors, request.nr, UserArray<std::uint64_t>(request.tags));
 }
 
 int SimRing::unregister_buffers() {
@@ -78,13 +76,13 @@ int SimRing::update_buffers(void* arg, unsigned bytes) {
   if (__builtin_add_overflow(update.offset, update.nr, &end)) return -EOVERFLOW;
   if (buffers_.empty()) return -ENXIO;
   if (end > buffers_.size()) return -EINVAL;
-  const auto* vectors = reinterpret_cast<const iovec*>(update.data);
-  const auto* tags = reinterpret_cast<const std::uint64_t*>(update.tags);
+  const UserArray<iovec> vectors(update.data);
+  const UserArray<std::uint64_t> tags(update.tags);
   int done = 0;
   int error = 0;
   for (unsigned index = 0; index < update.nr; ++index, ++done) {
     std::shared_ptr<RegisteredBuffer> buffer;
-    error = make_buffer(vectors + index, tags != nullptr ? tags + index : nullptr, &buffer);
+    error = make_buffer(vectors, tags, index, &buffer);
     if (error != 0) break;
     resources_.retire(std::exchange(buffers_[update.offset + index], std::move(buffer)));
   }

@@ -28,7 +28,7 @@ int SimRing::refer_to_file(int fd, Descriptor* file) {
   return errno == EBADF ? -EBADF : -ENOMEM;
 }
 
-int SimRing::register_files(const void* fds, unsigned count, const std::uint64_t* tags) {
+int SimRing::register_files(UserArray<std::int32_t> fds, unsigned count, UserArray<std::uint64_t> tags) {
   if (files_.exists()) return -EBUSY;
   if (count == 0) return -EINVAL;
   const bool wide = world_.has_feature(IORING_FEAT_RSRC_TAGS);
@@ -37,20 +37,19 @@ int SimRing::register_files(const void* fds, unsigned count, const std::uint64_t
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && count > limit.rlim_cur) return -EMFILE;
   }
-  if (tags != nullptr && !is_user_memory(tags, count * sizeof *tags)) return -EFAULT;
-  if (fds != nullptr && !is_user_memory(fds, count * sizeof(std::int32_t))) return -EFAULT;
-
   files_.create(count);
-  const auto* numbers = static_cast<const std::int32_t*>(fds);
   for (unsigned index = 0; index < count; ++index) {
-    const std::uint64_t tag = tags != nullptr ? tags[index] : 0;
+    std::uint64_t tag = 0;
+    std::int32_t fd = kEmptySlot;
     int error = 0;
-    if (numbers == nullptr || numbers[index] == kEmptySlot) {
+    if ((tags && !tags.read(index, &tag)) || (fds && !fds.read(index, &fd))) {
+      error = -EFAULT;
+    } else if (fd == kEmptySlot) {
       if (tag == 0) continue;
       error = -EINVAL;  // nothing is there that the tag could tell of
     }
     Descriptor file;
-    if (error == 0) error = refer_to_file(numbers[index], &file);
+    if (error == 0) error = refer_to_file(fd, &file);
     if (error != 0) {
       files_.discard();
       return error;
@@ -64,8 +63,7 @@ int SimRing::register_files(const void* fds, unsigned count, const std::uint64_t
 int SimRing::register_files2(void* arg, unsigned bytes) {
   io_uring_rsrc_register request{};
   if (const int error = read_resources(arg, bytes, &request); error != 0) return error;
-  return register_files(reinterpret_cast<const void*>(request.data), request.nr,
-                        reinterpret_cast<const std::uint64_t*>(request.tags));
+  return register_files(UserArray<std::int32_t>(request.data), request.nr, UserArray<std::uint64_t>(request.tags));
 }
 
 int SimRing::unregister_files() {
@@ -76,7 +74,8 @@ int SimRing::unregister_files() {
   return 0;
 }
 
-int SimRing::update_files(std::uint32_t offset, const std::int32_t* fds, unsigned count, const std::uint64_t* tags) {
+int SimRing::update_files(std::uint32_t offset, UserArray<std::int32_t> fds, unsigned count,
+                          UserArray<std::uint64_t> tags) {
   std::uint32_t end;
   if (__builtin_add_overflow(offset, count, &end)) return -EOVERFLOW;
   if (!files_.exists()) return -ENXIO;
@@ -86,8 +85,7 @@ int SimRing::update_files(std::uint32_t offset, const std::int32_t* fds, unsigne
   for (unsigned index = 0; index < count; ++index, ++done) {
     std::uint64_t tag = 0;
     std::int32_t fd;
-    if ((tags != nullptr && !copy_from_user(&tag, tags + index, sizeof tag)) ||
-        !copy_from_user(&fd, fds + index, sizeof fd)) {
+    if ((tags && !tags.read(index, &tag)) || !fds.read(index, &fd)) {
       error = -EFAULT;
       break;
     }
@@ -113,14 +111,14 @@ int SimRing::files_update(void* arg, unsigned count) {
   if (count == 0) return -EINVAL;
   if (!copy_from_user(&update, arg, sizeof update)) return -EFAULT;
   if (update.resv != 0) return -EINVAL;
-  return update_files(update.offset, reinterpret_cast<const std::int32_t*>(update.fds), count, nullptr);
+  return update_files(update.offset, UserArray<std::int32_t>(update.fds), count, kNoTags);
 }
 
 int SimRing::files_update2(void* arg, unsigned bytes) {
   io_uring_rsrc_update2 update{};
   if (const int error = read_resource_update(arg, bytes, &update); error != 0) return error;
-  return update_files(update.offset, reinterpret_cast<const std::int32_t*>(update.data), update.nr,
-                      reinterpret_cast<const std::uint64_t*>(update.tags));
+  return update_files(update.offset, UserArray<std::int32_t>(update.data), update.nr,
+                      UserArray<std::uint64_t>(update.tags));
 }
 
 /// IORING_REGISTER_FILE_ALLOC_RANGE (6.0).
@@ -160,13 +158,13 @@ int SimRing::close_fixed_file(unsigned slot) {
   return 0;
 }
 
-int SimRing::update_files_where_free(std::int32_t* fds, unsigned count) {
+int SimRing::update_files_where_free(UserArray<std::int32_t> fds, unsigned count) {
   if (!files_.exists()) return -ENXIO;
   int done = 0;
   int error = 0;
   for (unsigned index = 0; index < count; ++index, ++done) {
     std::int32_t fd;
-    if (!copy_from_user(&fd, fds + index, sizeof fd)) {
+    if (!fds.read(index, &fd)) {
       error = -EFAULT;
       break;
     }
@@ -178,7 +176,11 @@ int SimRing::update_files_where_free(std::int32_t* fds, unsigned count) {
       error = slot;
       break;
     }
-    fds[index] = slot;
+    if (!fds.write(index, slot)) {
+      close_fixed_file(static_cast<unsigned>(slot));
+      error = -EFAULT;
+      break;
+    }
   }
   return done > 0 ? done : error;
 }

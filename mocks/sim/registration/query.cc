@@ -60,8 +60,10 @@ int answer_query(const Profile& profile, std::uint64_t address, std::uint64_t* n
   // Room that the answer does not need is cleared.
   auto* const told = reinterpret_cast<unsigned char*>(query.query_data);
   if (!is_user_memory(told, room)) return -EFAULT;
-  std::memset(told, 0, room);
-  std::memcpy(told, &answer, query.size);
+  if (room != 0) {
+    std::memset(told, 0, room);
+    std::memcpy(told, &answer, query.size);
+  }
   if (!copy_to_user(address, &query, sizeof query)) return -EFAULT;
   *next = query.next_entry;
   return 0;

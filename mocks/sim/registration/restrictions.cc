@@ -31,9 +31,10 @@ int Restrictions::parse(const Profile& profile, const void* arg, unsigned count)
   if (count > 0 && !is_user_memory(arg, count * sizeof(io_uring_restriction))) return -EFAULT;
 
   Restrictions parsed;
-  const auto* entries = static_cast<const io_uring_restriction*>(arg);
+  const UserArray<io_uring_restriction> entries(arg);
   for (unsigned index = 0; index < count; ++index) {
-    const io_uring_restriction& entry = entries[index];
+    io_uring_restriction entry;
+    if (!entries.read(index, &entry)) return -EFAULT;
     switch (entry.opcode) {
       case IORING_RESTRICTION_REGISTER_OP:
         if (entry.register_op >= register_ops) return -EINVAL;

@@ -28,13 +28,12 @@ int SimWorld::setup_registered_only(std::unique_ptr<SimRing> ring) {
 int SimWorld::register_ring_fds(void* arg, unsigned nr_args) {
   RegisteredRings& table = registered_rings_.try_emplace(::gettid(), RegisteredRings{}).first->second;
   if (nr_args == 0 || nr_args > table.size()) return -EINVAL;
-  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
-  auto* updates = static_cast<io_uring_rsrc_update*>(arg);
+  const UserArray<io_uring_rsrc_update> updates(arg);
   int done = 0;
   for (unsigned index = 0; index < nr_args; ++index, ++done) {
-    io_uring_rsrc_update& update = updates[index];
-    int error = 0;
-    if (update.resv != 0) error = -EINVAL;
+    io_uring_rsrc_update update;
+    if (!updates.read(index, &update)) return done > 0 ? done : -EFAULT;
+    int error = update.resv != 0 ? -EINVAL : 0;
     std::size_t slot = update.offset;
     if (error == 0 && update.offset == ~0u) {
       slot = static_cast<std::size_t>(std::find(table.begin(), table.end(), nullptr) - table.begin());
@@ -46,10 +45,11 @@ int SimWorld::register_ring_fds(void* arg, unsigned nr_args) {
     }
     SimRing* ring = nullptr;
     if (error == 0) error = locate(static_cast<int>(update.data), false, &ring);
+    update.offset = static_cast<std::uint32_t>(slot);
+    if (error == 0 && !updates.write(index, update)) error = -EFAULT;
     if (error != 0) return done > 0 ? done : error;
     ring->add_reference();
     table[slot] = ring;
-    update.offset = static_cast<std::uint32_t>(slot);
   }
   return done;
 }
@@ -58,11 +58,11 @@ int SimWorld::unregister_ring_fds(void* arg, unsigned nr_args) {
   const auto found = registered_rings_.find(::gettid());
   if (nr_args == 0 || nr_args > RegisteredRings{}.size()) return -EINVAL;
   if (found == registered_rings_.end()) return 0;
-  if (!is_user_memory(arg, nr_args * sizeof(io_uring_rsrc_update))) return -EFAULT;
-  const auto* updates = static_cast<const io_uring_rsrc_update*>(arg);
+  const UserArray<io_uring_rsrc_update> updates(arg);
   int done = 0;
   for (unsigned index = 0; index < nr_args; ++index, ++done) {
-    const io_uring_rsrc_update& update = updates[index];
+    io_uring_rsrc_update update;
+    if (!updates.read(index, &update)) return done > 0 ? done : -EFAULT;
     if (update.resv != 0 || update.data != 0 || update.offset >= found->second.size()) return done > 0 ? done : -EINVAL;
     SimRing*& slot = found->second[update.offset];
     if (slot != nullptr) release(std::exchange(slot, nullptr));
