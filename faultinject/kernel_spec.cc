@@ -65,7 +65,8 @@ Result<void> parse_option(KernelSpec& spec, std::string_view option) {
     return {};
   }
   if (option == "live") {
-    return wrong("'live' is not in this edition; simulated kernels run stepped, on virtual time or with real-clock");
+    spec.live = true;
+    return {};
   }
   if (option.starts_with("seed=")) {
     const std::string_view number = option.substr(std::strlen("seed="));
@@ -75,7 +76,7 @@ Result<void> parse_option(KernelSpec& spec, std::string_view option) {
     }
     return {};
   }
-  return wrong("unknown option " + quoted(option) + "; there are real-clock, strict and seed=N");
+  return wrong("unknown option " + quoted(option) + "; there are live, real-clock, strict and seed=N");
 }
 
 }  // namespace
@@ -118,6 +119,7 @@ std::string format_kernel_spec(const KernelSpec& spec) {
   if (!spec.simulated) return "linux";
   std::string text = "sim:" + spec.profile;
   for (const KernelSpec::BitChange& change : spec.bits) text += (change.on ? '+' : '-') + change.bit;
+  if (spec.live) text += ",live";
   if (spec.real_clock) text += ",real-clock";
   if (spec.strict) text += ",strict";
   if (spec.seed != 0) text += ",seed=" + std::to_string(spec.seed);

@@ -86,6 +86,7 @@ Result<std::unique_ptr<KernelStack>> open_kernel_stack(const KernelStackOptions&
     if (faulty) layers->chooser = std::make_unique<PlanChooser>(layers->schedule, spec->seed);
     layers->sim = std::make_unique<SimKernel>(SimOptions{.profile = std::move(*profile),
                                                          .real_clock = spec->real_clock,
+                                                         .live = spec->live,
                                                          .strict = spec->strict,
                                                          .seed = spec->seed,
                                                          .chooser = layers->chooser.get(),

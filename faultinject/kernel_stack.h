@@ -16,7 +16,7 @@ namespace assay {
 
 class SimKernel;
 
-/// A kernel's spelling, taken apart: `linux`, or `sim:PROFILE(-BIT|+BIT)*[,real-clock][,strict][,seed=N]`.
+/// A kernel's spelling, taken apart: `linux`, or `sim:PROFILE(-BIT|+BIT)*[,live][,real-clock][,strict][,seed=N]`.
 struct KernelSpec {
   struct BitChange {
     std::string bit;
@@ -28,6 +28,8 @@ struct KernelSpec {
   /// The rest belongs to simulated kernels.
   std::string profile = {};
   std::vector<BitChange> bits = {};
+  /// Implies the real clock.
+  bool live = false;
   bool real_clock = false;
   bool strict = false;
   /// 0 makes every choice the usual one.

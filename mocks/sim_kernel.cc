@@ -15,7 +15,8 @@ namespace {
 std::string spelled(const SimOptions& options) {
   if (!options.name.empty()) return options.name;
   std::string name = "sim:" + options.profile.name;
-  if (options.real_clock) name += ",real-clock";
+  if (options.live) name += ",live";
+  if (options.real_clock && !options.live) name += ",real-clock";
   if (options.strict) name += ",strict";
   if (options.seed != 0) name += ",seed=" + std::to_string(options.seed);
   return name;

@@ -18,6 +18,10 @@ struct SimOptions {
   /// Time is virtual unless set: it jumps to the next deadline as soon as nothing else can happen. With the real clock
   /// a waiting enter blocks on the armed files, so other threads, processes and timerfds may take part.
   bool real_clock = false;
+  /// A service thread lets everything go on between calls, as in Linux; with the real clock. Runs are not reproducible
+  /// then. For foreign loops that spin or poll on their own, for what can only block, and for programs that make no call
+  /// for long, as under IORING_SETUP_SQPOLL.
+  bool live = false;
   /// Scribbles over SQE and CQE slots as soon as they were consumed, so that use-after-seen shows.
   bool strict = false;
   /// Seeds the default Chooser. 0 makes every choice the usual one.
@@ -30,8 +34,8 @@ struct SimOptions {
 
 /// A second implementation of io_uring's kernel half, in process, that acts as one named kernel.
 ///
-/// Stepped: it has no thread of its own, and makes progress only inside enter, register_op, wait_readable and relax.
-/// The same seed and the same calls give the same run, byte for byte. Ring memory is laid out as Linux lays it out;
+/// Stepped, unless SimOptions::live: it has no thread of its own, and makes progress only inside enter, register_op,
+/// wait_readable and relax. The same seed and the same calls give the same run, byte for byte. Ring memory is laid out as Linux lays it out;
 /// requests act on real descriptors by ordinary system calls. What is not modelled is refused as a kernel without it
 /// refuses. Calls from several threads are serialised; a waiting enter lets others in.
 ///

@@ -23,6 +23,8 @@ class PollThread {
   /// One turn for one of its rings. Returns whether it submitted anything.
   bool run(SimRing& ring);
   void wake();
+  /// Whether it looks for SQEs by itself, until it has found none for long enough.
+  bool awake() const { return awake_; }
 
   /// The limits of its own workers.
   WorkerLimits workers;

@@ -174,7 +174,7 @@ bool SimWorld::revisit_all() {
 int SimWorld::sleep(Visit& visit, const Wait& wait) {
   if (revisit_all()) return 0;
   for (const auto& ring : rings_) ring->update_doorbell();
-  return clock_.real() ? sleep_real(visit, wait) : sleep_virtual(visit, wait);
+  return clock_.real() ? sleep_real(visit.lock(), wait) : sleep_virtual(visit, wait);
 }
 
 /// Virtual time goes on when all threads in here wait. The last one to do so decides, and sends the others on.
@@ -203,7 +203,7 @@ int SimWorld::sleep_virtual(Visit& visit, const Wait& wait) {
   return result;
 }
 
-int SimWorld::sleep_real(Visit& visit, const Wait& wait) {
+int SimWorld::sleep_real(std::unique_lock<std::mutex>& lock, const Wait& wait, int other_fd) {
   Descriptor waker;
   if (!spare_wakers_.empty()) {
     waker = std::move(spare_wakers_.back());
@@ -213,6 +213,7 @@ int SimWorld::sleep_real(Visit& visit, const Wait& wait) {
     if (!waker) return -ENOMEM;
   }
   std::vector<pollfd> fds{{waker.get(), POLLIN, 0}};
+  if (other_fd >= 0) fds.push_back({other_fd, POLLIN, 0});
   for (const auto& ring : rings_) {
     if (ring->armed_files_fd() >= 0) fds.push_back({ring->armed_files_fd(), POLLIN, 0});
   }
@@ -228,9 +229,9 @@ int SimWorld::sleep_real(Visit& visit, const Wait& wait) {
   }
 
   sleepers_.push_back(waker.get());
-  visit.lock().unlock();
+  lock.unlock();
   const int ready = ppoll_masked(fds.data(), fds.size(), next != kNever ? &left : nullptr, wait.mask);
-  visit.lock().lock();
+  lock.lock();
   std::erase(sleepers_, waker.get());
 
   std::uint64_t count;

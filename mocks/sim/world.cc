@@ -20,14 +20,18 @@ namespace assay::internal {
 SimWorld::SimWorld(const SimOptions& options)
     : profile_(options.profile),
       version_(effective_version(profile_)),
-      clock_(options.real_clock),
+      clock_(options.real_clock || options.live),
       strict_(options.strict),
       seeded_chooser_(options.seed),
       chooser_(options.chooser != nullptr ? options.chooser
                : options.seed != 0        ? &seeded_chooser_
-                                          : nullptr) {}
+                                          : nullptr) {
+  if (!options.live) return;
+  poke_ = Descriptor::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  service_ = std::make_unique<ServiceThread>(*this);
+}
 
-SimWorld::~SimWorld() = default;
+SimWorld::~SimWorld() { service_.reset(); }
 
 std::uint64_t SimWorld::ask(ChoicePoint point, std::uint64_t limit, const io_uring_sqe* sqe) {
   const std::uint64_t answer = chooser_->choose({point, limit, sqe});
@@ -69,6 +73,7 @@ int SimWorld::setup(unsigned entries, io_uring_params* params) {
   if (!is_user_memory(params, sizeof *params)) return -EFAULT;
   io_uring_params filled = *params;
   if (const int error = check_setup(*this, entries, filled); error != 0) return error;
+  if (service_ != nullptr && service_->ensure_running() != 0) return -ENOMEM;
   auto ring = std::make_unique<SimRing>(*this, filled.flags);
   if (const int error = ring->open(filled); error != 0) return error;
   filled.features = profile_.features;

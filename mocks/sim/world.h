@@ -20,6 +20,7 @@
 #include "assay/mocks/sim/descriptor.h"
 #include "assay/mocks/sim/locked_memory.h"
 #include "assay/mocks/sim/registration/workers.h"
+#include "assay/mocks/sim/service_thread.h"
 #include "assay/mocks/sim_kernel.h"
 
 namespace assay::internal {
@@ -52,6 +53,7 @@ class SimWorld {
   const Semantics& semantics() const { return profile_.semantics; }
   SimClock& clock() { return clock_; }
   bool strict() const { return strict_; }
+  bool live() const { return service_ != nullptr; }
   bool has_feature(std::uint32_t feature) const { return (profile_.features & feature) != 0; }
   /// The release whose io_uring this is: for what no switch and no bit tells, such as the flags of an argument.
   KernelVersion version() const { return version_; }
@@ -73,6 +75,15 @@ class SimWorld {
   LockedMemory& locked_memory() { return locked_memory_; }
   /// Wakes waiters of a futex on all rings. Returns how many.
   int wake_futex(FutexWake wake);
+
+  // For the service thread (serve.cc).
+
+  /// What it does until `stop_serving`: goes on with whatever can go on, and sleeps while nothing can.
+  void serve();
+  void stop_serving();
+  std::mutex& mutex() { return mutex_; }
+  /// Makes the service thread look again. Callable on any thread, without the lock.
+  void poke();
 
  private:
   class Visit;
@@ -106,7 +117,8 @@ class SimWorld {
   /// Lets time pass, or others in, until something may have changed. 0, -EINTR or -EDEADLK.
   int sleep(Visit& visit, const Wait& wait);
   int sleep_virtual(Visit& visit, const Wait& wait);
-  int sleep_real(Visit& visit, const Wait& wait);
+  int sleep_real(std::unique_lock<std::mutex>& lock, const Wait& wait, int other_fd = -1);
+  bool has_spinning_poll_thread() const;
   Nanoseconds next_deadline() const;
   void wake_sleepers();
 
@@ -135,6 +147,11 @@ class SimWorld {
   // Real time: an eventfd for each thread in ppoll, and those that no thread uses at the moment.
   std::vector<int> sleepers_;
   std::vector<Descriptor> spare_wakers_;
+
+  // Live: the thread that serves, which an eventfd wakes as well.
+  bool stops_serving_ = false;
+  Descriptor poke_;
+  std::unique_ptr<ServiceThread> service_;
 };
 
 }  // namespace assay::internal

@@ -1,8 +1,9 @@
 // FUTEX_WAIT, FUTEX_WAKE and FUTEX_WAITV (6.7). Follows io_uring/futex.c.
 //
-// A waiter of ours is not in the kernel's queues, so only FUTEX_WAKE of a simulated ring can wake it, which wakes the
+// A stepped waiter is not in the kernel's queues, so only FUTEX_WAKE of a simulated ring can wake it, which wakes the
 // kernel's waiters as well. What others change is noticed all the same: a waiter whose word no longer has its value
-// goes on, as after a wake-up that had nothing to tell, but only where the simulator would otherwise sleep.
+// goes on, as after a wake-up that had nothing to tell, but only where the simulator would otherwise sleep. A live one
+// has a thread in the kernel's queues.
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 
 #include "assay/mocks/sim/operations/finish.h"
 #include "assay/mocks/sim/operations/futex.h"
+#include "assay/mocks/sim/operations/futex_sleeper.h"
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -27,15 +29,13 @@ constexpr std::uint32_t kSize32Bits = 2;
 constexpr std::uint32_t kPrivate = 128;
 constexpr std::uint32_t kMostFutexes = 128;  // FUTEX_WAITV_MAX
 
-struct Word {
-  std::uint64_t address;
-  std::uint32_t value;
-  bool is_private;
-};
+using Word = FutexWord;
 
 struct WaitState : OperationState {
   std::vector<Word> words;
   std::uint32_t mask = ~0u;
+  /// Live: who waits for it in the kernel.
+  std::unique_ptr<FutexSleeper> sleeper;
 };
 
 WaitState& state_of(const Request& request) { return static_cast<WaitState&>(*request.state); }
@@ -65,6 +65,9 @@ Outcome wait(SimRing& ring, Request& request) {
   for (const Word& word : state_of(request).words) {
     if (const int error = check_word(word); error != 0) return finish(ring, request, error);
   }
+  // A wake-up by mask finds only those whose mask it meets; who waits in the kernel for several words has none.
+  WaitState& state = state_of(request);
+  if (ring.world().live() && state.mask == ~0u) state.sleeper = FutexSleeper::start(ring.world(), state.words);
   ring.park_for_revisits(request);
   return Outcome::kParked;
 }
@@ -118,8 +121,10 @@ int prepare_futex_waitv(SimRing&, Request& request) {
 Outcome issue_futex_waitv(SimRing& ring, Request& request) { return wait(ring, request); }
 
 bool revisit_futex(SimRing&, Request& request, bool before_sleep, std::int32_t* result) {
+  const WaitState& state = state_of(request);
+  if (state.sleeper != nullptr) return state.sleeper->woken(result);
   if (!before_sleep) return false;
-  const std::vector<Word>& words = state_of(request).words;
+  const std::vector<Word>& words = state.words;
   for (std::size_t index = 0; index < words.size(); ++index) {
     if (check_word(words[index]) == 0) continue;
     *result = static_cast<std::int32_t>(index);
@@ -133,7 +138,7 @@ bool revisit_futex(SimRing&, Request& request, bool before_sleep, std::int32_t* 
 int find_waiter(const Request& request, const FutexWake& wake) {
   if (request.opcode() != uapi::kOpFutexWait && request.opcode() != uapi::kOpFutexWaitv) return -1;
   const WaitState& state = state_of(request);
-  if ((state.mask & wake.mask) == 0) return -1;
+  if (state.sleeper != nullptr || (state.mask & wake.mask) == 0) return -1;
   for (std::size_t index = 0; index < state.words.size(); ++index) {
     const Word& word = state.words[index];
     if (word.address == wake.address && word.is_private == wake.is_private) return static_cast<int>(index);
