@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -86,9 +87,7 @@ TEST_F(SimUntrustedInput, ArraysLieAtOddAddresses) {
   EXPECT_EQ(register_op(IORING_REGISTER_RING_FDS, odd(), 1), 1);
   room_ = {};
   EXPECT_EQ(register_op(IORING_REGISTER_PROBE, odd(), 16), 0);
-  io_uring_probe probe{};
-  std::memcpy(&probe, odd(), sizeof probe);
-  EXPECT_EQ(probe.ops_len, 16);
+  EXPECT_EQ(odd()[offsetof(io_uring_probe, ops_len)], 16);
   const iovec vector{room_.data() + 512, 5};
   std::memcpy(odd(), &vector, sizeof vector);
   io_uring_sqe sqe{};
