@@ -185,6 +185,12 @@ struct QueryOpcodes {
   std::uint32_t query_opcodes;
   std::uint32_t pad;
 };
+/// What the memory that the SQ and the CQ begin with needs (6.19).
+inline constexpr std::uint32_t kQueryRingHeader = 2;
+struct QueryRingHeader {
+  std::uint64_t bytes;
+  std::uint64_t alignment;
+};
 
 /// The argument of IORING_REGISTER_SYNC_CANCEL as 6.6 has it; before, `opcode` was padding.
 struct SyncCancel {

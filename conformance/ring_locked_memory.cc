@@ -1,4 +1,5 @@
-// Whether the memory of rings counts against RLIMIT_MEMLOCK, for those who are not above such limits.
+// Whether the memory of rings and of registered buffers counts against RLIMIT_MEMLOCK, for those who are not above such
+// limits.
 
 #include <linux/capability.h>
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
@@ -15,12 +17,12 @@
 namespace assay::conformance {
 namespace {
 
-/// Runs `call` on a thread of its own, where no memory may be locked.
-int where_nothing_may_be_locked(const std::function<int()>& call) {
+/// Runs `call` on a thread of its own, where no more memory than this may be locked.
+int where_little_may_be_locked(rlim_t bytes, const std::function<int()>& call) {
   rlimit before{};
   EXPECT_EQ(::getrlimit(RLIMIT_MEMLOCK, &before), 0);
-  const rlimit nothing{0, before.rlim_max};
-  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &nothing), 0);
+  const rlimit little{bytes, before.rlim_max};
+  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &little), 0);
   int result = 0;
   std::thread([&] {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -32,6 +34,15 @@ int where_nothing_may_be_locked(const std::function<int()>& call) {
   }).join();
   EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &before), 0);
   return result;
+}
+
+int where_nothing_may_be_locked(const std::function<int()>& call) { return where_little_may_be_locked(0, call); }
+
+/// On a ring of its own.
+int register_one(Kernel& kernel, const iovec& buffer) {
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  if (!ring) return -ring.error().code.value();
+  return ring->register_buffers({&buffer, 1});
 }
 
 int set_up(Kernel& kernel) {
@@ -60,6 +71,19 @@ std::vector<Behaviour> ring_locked_memory_behaviours() {
        [](KernelUnderTest& kernel) {
          EXPECT_EQ(where_nothing_may_be_locked([&] { return set_up(kernel.kernel()); }), -ENOMEM);
          EXPECT_EQ(set_up(kernel.kernel()), 0) << "not for those who may";
+       }},
+      {suite,
+       "CountsRegisteredBuffers",
+       {.register_ops = {IORING_REGISTER_BUFFERS}},
+       [](KernelUnderTest& kernel) {
+         std::vector<char> memory(1 << 20);
+         const iovec buffer{memory.data(), memory.size()};
+         // Half of that is enough for a ring, whether that counts or not.
+         EXPECT_EQ(where_little_may_be_locked(memory.size() / 2, [&] { return register_one(kernel.kernel(), buffer); }),
+                   -ENOMEM);
+         EXPECT_EQ(where_little_may_be_locked(memory.size() * 2, [&] { return register_one(kernel.kernel(), buffer); }),
+                   0);
+         EXPECT_EQ(register_one(kernel.kernel(), buffer), 0) << "not for those who may";
        }},
       {suite,
        "DoesNotCountRings",

@@ -75,6 +75,32 @@ std::vector<Behaviour> ring_query_behaviours() {
          EXPECT_LT(query.size, 256u);
          EXPECT_EQ(answer.back(), 0u);
        }},
+      {suite,
+       "TellsWhatRingMemoryBeginsWith",
+       {.register_ops = {uapi::kRegisterQuery}, .since = {6, 19}},
+       [](KernelUnderTest& kernel) {
+         uapi::QueryRingHeader answer{};
+         uapi::Query query = question(&answer, sizeof answer);
+         query.query_op = uapi::kQueryRingHeader;
+         ASSERT_EQ(ask(kernel, query), 0);
+         ASSERT_EQ(query.result, 0);
+         EXPECT_EQ(query.size, sizeof answer);
+         Ring ring = open_ring(kernel);
+         const auto header = reinterpret_cast<std::uintptr_t>(ring.raw()->cq.cqes) -
+                             reinterpret_cast<std::uintptr_t>(ring.raw()->cq.ring_ptr);
+         EXPECT_EQ(answer.bytes, header) << "the CQEs follow it";
+         EXPECT_EQ(header % answer.alignment, 0u);
+       }},
+      {suite,
+       "TellsNothingOfRingMemoryBefore",
+       {.register_ops = {uapi::kRegisterQuery}, .until = {6, 19}},
+       [](KernelUnderTest& kernel) {
+         uapi::QueryRingHeader answer{};
+         uapi::Query query = question(&answer, sizeof answer);
+         query.query_op = uapi::kQueryRingHeader;
+         ASSERT_EQ(ask(kernel, query), 0);
+         EXPECT_EQ(query.result, -EOPNOTSUPP);
+       }},
       {suite, "AnswersAListOfQuestions", needs,
        [](KernelUnderTest& kernel) {
          uapi::QueryOpcodes answers[2]{};

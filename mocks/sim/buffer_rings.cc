@@ -66,7 +66,7 @@ int SimRing::register_buffer_ring(void* arg, unsigned count) {
   }
   const std::size_t bytes = request.ring_entries * sizeof(io_uring_buf);
   auto* ring = mapped ? nullptr : reinterpret_cast<io_uring_buf_ring*>(request.ring_addr);
-  if (ring != nullptr && !is_user_memory(ring, bytes)) return -EFAULT;
+  if (ring != nullptr && !is_user_memory(ring, bytes, Access::kWrite)) return -EFAULT;
   BufferGroup& group = provided_buffers_.get(request.bgid);
   const int error = group.make_ring(ring, request.ring_entries, incremental, min_left);
   if (error != 0) provided_buffers_.erase(request.bgid);

@@ -59,7 +59,7 @@ int RingMemory::allocate(Region& region, std::size_t bytes, bool from_user, std:
     if (user_address == 0) return -EFAULT;
     if (user_address % page_align(1) != 0) return -EINVAL;
     region.data = reinterpret_cast<unsigned char*>(user_address);
-    if (!is_user_memory(region.data, region.bytes)) return -EFAULT;
+    if (!is_user_memory(region.data, region.bytes, Access::kWrite)) return -EFAULT;
     return 0;
   }
   void* memory = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -13,6 +13,9 @@ namespace assay::internal {
 /// the user's.
 class RingMemory {
  public:
+  /// What the memory of the rings begins with; the CQEs follow it.
+  static constexpr std::size_t kHeaderBytes = 320;
+
   RingMemory() = default;
   RingMemory(const RingMemory&) = delete;
   RingMemory& operator=(const RingMemory&) = delete;
@@ -90,7 +93,7 @@ class RingMemory {
   static constexpr std::size_t kCqEntries = 268;
   static constexpr std::size_t kSqDropped = 272;
   static constexpr std::size_t kSqFlags = 276;
-  static constexpr std::size_t kCqes = 320;
+  static constexpr std::size_t kCqes = kHeaderBytes;
 
   int allocate_both(const io_uring_params& params, Region& rings, Region& sqes) const;
   void lay_out(io_uring_params& params);

@@ -113,10 +113,12 @@ int check_setup(SimWorld& world, unsigned entries, io_uring_params& params) {
   return check_thread(world, params);
 }
 
-std::size_t pages_of(std::size_t bytes) {
+std::size_t pages_to_bytes(std::size_t pages) {
   static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return (bytes + page - 1) / page;
+  return pages * page;
 }
+
+std::size_t pages_of(std::size_t bytes) { return (bytes + pages_to_bytes(1) - 1) / pages_to_bytes(1); }
 
 int count_ring_memory(SimWorld& world, const io_uring_params& params, LockedPages& pages) {
   const Semantics& semantics = world.profile().semantics;

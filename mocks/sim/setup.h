@@ -31,6 +31,8 @@ int fill_ring_sizes(const SimWorld& world, unsigned entries, io_uring_params& pa
 
 /// Pages that so many bytes take.
 std::size_t pages_of(std::size_t bytes);
+/// And back.
+std::size_t pages_to_bytes(std::size_t pages);
 
 /// Counts the memory of rings of these sizes against RLIMIT_MEMLOCK where this kernel does. 0 or -ENOMEM.
 int count_ring_memory(SimWorld& world, const io_uring_params& params, LockedPages& pages);

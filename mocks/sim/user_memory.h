@@ -6,9 +6,12 @@
 
 namespace assay::internal {
 
-/// Whether all these bytes are mapped. An address is the caller's word for it; where it is wrong a kernel answers
-/// -EFAULT, and so must we. (Memory that is mapped without permission is not told apart.)
-bool is_user_memory(const void* address, std::size_t bytes);
+/// What the kernel is about to do to the caller's memory.
+enum class Access { kRead, kWrite };
+
+/// Whether all these bytes are mapped, and with permission. An address is the caller's word for it; where it is wrong a
+/// kernel answers -EFAULT, and so must we.
+bool is_user_memory(const void* address, std::size_t bytes, Access access = Access::kRead);
 
 /// Copies what the caller points to; false where a kernel would fault. An ordinary read, so that sanitizers see it.
 bool copy_from_user(void* to, const void* from, std::size_t bytes);

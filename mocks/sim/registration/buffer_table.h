@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "assay/mocks/sim/locked_memory.h"
 #include "assay/mocks/sim/registration/tag.h"
 
 namespace assay::internal {
@@ -14,6 +15,8 @@ namespace assay::internal {
 struct RegisteredBuffer {
   Tag tag;
   iovec range;
+  /// Null for a copy of another ring's, whose pages are counted there.
+  std::unique_ptr<LockedPages> locked = nullptr;
 
   /// Whether all of [address, address + bytes) lies in it.
   bool contains(std::uint64_t address, std::uint64_t bytes) const {

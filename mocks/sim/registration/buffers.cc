@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "assay/mocks/sim/ring.h"
+#include "assay/mocks/sim/setup.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
@@ -34,8 +35,12 @@ int SimRing::make_buffer(UserArray<iovec> vectors, UserArray<std::uint64_t> tags
     return tag != 0 ? -EINVAL : 0;
   }
   if (range.iov_len == 0 || range.iov_len > kMaxBufferBytes) return -EFAULT;
-  if (!is_user_memory(range.iov_base, range.iov_len)) return -EFAULT;
-  *buffer = std::shared_ptr<RegisteredBuffer>(new RegisteredBuffer{Tag(*this, tag), range});
+  if (!is_user_memory(range.iov_base, range.iov_len, Access::kWrite)) return -EFAULT;
+  auto locked = std::make_unique<LockedPages>();
+  const auto begin = reinterpret_cast<std::uintptr_t>(range.iov_base);
+  const std::size_t pages = pages_of(begin % pages_to_bytes(1) + range.iov_len);
+  if (const int error = locked->add(world_.locked_memory(), pages); error != 0) return error;
+  *buffer = std::shared_ptr<RegisteredBuffer>(new RegisteredBuffer{Tag(*this, tag), range, std::move(locked)});
   return 0;
 }
 
@@ -128,7 +133,7 @@ int SimRing::clone_buffers(void* arg, unsigned count) {
   for (std::uint32_t index = 0; index < request.nr; ++index) {
     const auto& original = source->buffers_[request.src_off + index];
     auto& copy = table[request.dst_off + index];
-    copy = original ? std::shared_ptr<RegisteredBuffer>(new RegisteredBuffer{{}, original->range}) : nullptr;
+    copy = original ? std::shared_ptr<RegisteredBuffer>(new RegisteredBuffer{{}, original->range, nullptr}) : nullptr;
   }
   buffers_.swap(table);
   return 0;

@@ -51,7 +51,7 @@ int MemoryRegion::create(uapi::RegionDescription& description, std::uint64_t mma
   if (__builtin_add_overflow(description.user_addr, description.size, &end)) return -EOVERFLOW;
   if (from_user) {
     data_ = reinterpret_cast<unsigned char*>(description.user_addr);
-    if (!is_user_memory(data_, description.size)) return -EFAULT;
+    if (!is_user_memory(data_, description.size, Access::kWrite)) return -EFAULT;
   } else {
     void* memory = ::mmap(nullptr, description.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return -ENOMEM;

@@ -2,8 +2,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 namespace assay::internal {
 
@@ -11,6 +13,9 @@ namespace assay::internal {
 struct Credentials {
   uid_t user;
   gid_t group;
+  std::vector<gid_t> groups;
+  /// The capabilities in force: bits by CAP_*.
+  std::uint64_t capabilities;
 };
 
 /// The credentials that were registered with one ring (IORING_REGISTER_PERSONALITY, 5.6), by the number that
@@ -30,7 +35,8 @@ class Personalities {
   unsigned next_ = 1;
 };
 
-/// Makes the calling thread act on files with these credentials until the end of the scope.
+/// Makes the calling thread act on files with these credentials until the end of the scope, as far as the thread is
+/// permitted: what it gave up for good since they were registered, only a kernel can lend it again.
 class BorrowedCredentials {
  public:
   explicit BorrowedCredentials(const Credentials& credentials);
@@ -40,6 +46,7 @@ class BorrowedCredentials {
 
  private:
   Credentials own_;
+  const bool others_;
 };
 
 }  // namespace assay::internal

@@ -9,12 +9,14 @@
 
 #include "assay/backend/uapi.h"
 #include "assay/mocks/profile.h"
+#include "assay/mocks/sim/ring_memory.h"
 #include "assay/mocks/sim/user_memory.h"
 
 namespace assay::internal {
 
 namespace {
 
+constexpr std::uint64_t kCacheLine = 64;
 constexpr unsigned kMaxQueries = 1000;  // a list may be a circle
 
 std::uint32_t count_of(const std::bitset<256>& known) {
@@ -33,8 +35,32 @@ uapi::QueryOpcodes what_there_is(const Profile& profile) {
   answer.setup_flags = profile.setup_flags;
   answer.enter_flags = profile.enter_flags;
   answer.sqe_flags = profile.sqe_flags;
-  answer.query_opcodes = 1;
+  const KernelVersion version = effective_version(profile);
+  answer.query_opcodes = version >= KernelVersion{7, 2} ? 4 : version >= KernelVersion{6, 19} ? 3 : 1;
   return answer;
+}
+
+union Answer {
+  uapi::QueryOpcodes opcodes;
+  uapi::QueryRingHeader header;
+};
+
+/// Fills in the answer, of which `*bytes` are told. 0 or -EOPNOTSUPP. (Of zero-copy receive, which is not modelled,
+/// nothing is told either.)
+int find_answer(const Profile& profile, std::uint32_t question, Answer* answer, std::uint32_t* bytes) {
+  switch (question) {
+    case uapi::kQueryOpcodes:
+      answer->opcodes = what_there_is(profile);
+      *bytes = sizeof answer->opcodes;
+      return 0;
+    case uapi::kQueryRingHeader:
+      if (effective_version(profile) < KernelVersion{6, 19}) return -EOPNOTSUPP;
+      answer->header = {RingMemory::kHeaderBytes, kCacheLine};
+      *bytes = sizeof answer->header;
+      return 0;
+    default:
+      return -EOPNOTSUPP;
+  }
 }
 
 /// One question. 0, or the errno that ends the whole list.
@@ -45,21 +71,19 @@ int answer_query(const Profile& profile, std::uint64_t address, std::uint64_t* n
   const bool reserved_used =
       std::any_of(std::begin(query.resv), std::end(query.resv), [](auto word) { return word != 0; });
 
-  uapi::QueryOpcodes answer{};
+  Answer answer{};
   std::uint32_t bytes = 0;
-  if (query.query_op != uapi::kQueryOpcodes) {
-    query.result = -EOPNOTSUPP;
-  } else if (reserved_used || query.result != 0 || room == 0) {
+  const int known = find_answer(profile, query.query_op, &answer, &bytes);
+  if (known == 0 && (reserved_used || query.result != 0 || room == 0)) {
     query.result = -EINVAL;
+    bytes = 0;
   } else {
-    answer = what_there_is(profile);
-    bytes = sizeof answer;
-    query.result = 0;
+    query.result = known;
   }
   query.size = std::min(room, bytes);
   // Room that the answer does not need is cleared.
   auto* const told = reinterpret_cast<unsigned char*>(query.query_data);
-  if (!is_user_memory(told, room)) return -EFAULT;
+  if (!is_user_memory(told, room, Access::kWrite)) return -EFAULT;
   if (room != 0) {
     std::memset(told, 0, room);
     std::memcpy(told, &answer, query.size);

@@ -1,0 +1,294 @@
+// A test for each line of docs/divergences.md: what is refused, and what is done differently because nothing in a
+// process could do it as Linux does.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "assay/backend/ring.h"
+#include "assay/backend/uapi.h"
+#include "assay/mocks/probe_trial.h"
+#include "assay/mocks/sim/capabilities.h"
+#include "assay/mocks/sim_kernel.h"
+
+namespace assay {
+namespace {
+
+using internal::next_sqe;
+using internal::run_trial;
+using internal::TrialFds;
+
+/// A simulated kernel that has everything, and a ring on it.
+class Divergences : public testing::Test {
+ protected:
+  static Profile latest() { return find_profile("linux-7.3").value(); }
+
+  /// The result of one SQE that `prepare` fills in.
+  template <typename Prepare>
+  int result_of(std::uint8_t opcode, Prepare prepare, std::uint32_t setup_flags = 0) {
+    Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4, .setup_flags = setup_flags});
+    if (!ring) return -ring.error().code.value();
+    prepare(next_sqe(*ring, opcode, 1));
+    const auto completions = run_trial(*ring, 1);
+    EXPECT_EQ(completions.size(), 1u);
+    return completions.empty() ? 0 : completions.front().res;
+  }
+
+  int set_up(std::uint32_t flags) {
+    io_uring_params params{};
+    params.flags = flags;
+    const int fd = kernel_.setup(4, &params);
+    if (fd >= 0) kernel_.close(fd);
+    return fd;
+  }
+
+  SimKernel kernel_{{.profile = latest()}};
+};
+
+using Refusals = Divergences;
+
+TEST_F(Refusals, PolledCompletion) {
+  EXPECT_NE(latest().setup_flags & IORING_SETUP_IOPOLL, 0u) << "a kernel that has it";
+  EXPECT_EQ(set_up(IORING_SETUP_IOPOLL), -EINVAL);
+  EXPECT_EQ(set_up(IORING_SETUP_IOPOLL | uapi::kSetupHybridIopoll), -EINVAL);
+}
+
+TEST_F(Refusals, ZeroCopyReceive) {
+  const TrialFds pair = TrialFds::sockets();
+  EXPECT_TRUE(latest().opcodes.test(uapi::kOpRecvZc));
+  EXPECT_EQ(result_of(uapi::kOpRecvZc, [&](io_uring_sqe& sqe) { sqe.fd = pair[0]; }), -EINVAL);
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  std::uint64_t words[16] = {};
+  EXPECT_EQ(ring->register_op(uapi::kRegisterZcrxIfq, words, 1), -EINVAL);
+}
+
+TEST_F(Refusals, QueriesOfZeroCopyReceive) {
+  std::uint64_t answer[8] = {};
+  uapi::Query query{};
+  query.query_data = reinterpret_cast<std::uint64_t>(answer);
+  query.query_op = 1;
+  query.size = sizeof answer;
+  EXPECT_EQ(kernel_.register_op(-1, uapi::kRegisterQuery, &query, 0), 0);
+  EXPECT_EQ(query.result, -EOPNOTSUPP);
+}
+
+TEST_F(Refusals, CommandsOfWhatIsNoSocket) {
+  const TrialFds pipe = TrialFds::pipe();
+  EXPECT_EQ(result_of(IORING_OP_URING_CMD, [&](io_uring_sqe& sqe) { sqe.fd = pipe[0]; }), -EOPNOTSUPP);
+  EXPECT_EQ(result_of(
+                uapi::kOpUringCmd128, [&](io_uring_sqe& sqe) { sqe.fd = pipe[0]; }, IORING_SETUP_SQE128),
+            -EINVAL);
+}
+
+TEST_F(Refusals, FutexesOfNumaNodes) {
+  constexpr int kNuma = 4;  // FUTEX2_NUMA
+  const std::uint64_t word = 0;
+  EXPECT_EQ(result_of(uapi::kOpFutexWait,
+                      [&](io_uring_sqe& sqe) {
+                        sqe.fd = 2 | kNuma;
+                        sqe.addr = reinterpret_cast<std::uintptr_t>(&word);
+                        sqe.addr3 = ~std::uint32_t{0};
+                      }),
+            -EINVAL);
+}
+
+bool is_readable(int fd) {
+  pollfd file{fd, POLLIN, 0};
+  return ::poll(&file, 1, 0) == 1;
+}
+
+TEST_F(Divergences, TheRingFdStaysReadableUntilTheNextCall) {
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  next_sqe(*ring, IORING_OP_NOP, 1);
+  ASSERT_EQ(ring->submit(), 1);
+  EXPECT_TRUE(is_readable(ring->fd()));
+  ring->cq_advance(1);
+  EXPECT_TRUE(is_readable(ring->fd())) << "nobody sees memory change";
+  EXPECT_EQ(ring->get_events(), 0);
+  EXPECT_FALSE(is_readable(ring->fd()));
+}
+
+TEST_F(Divergences, AnotherDescriptorOfTheRingIsNoRing) {
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  const int copy = ::dup(ring->fd());
+  ASSERT_GE(copy, 0);
+  EXPECT_EQ(kernel_.enter(copy, 0, 0, 0, nullptr, 0), -EOPNOTSUPP);
+  ::close(copy);
+}
+
+TEST_F(Divergences, ConnectDoesNotWaitForRoomInALocalBacklog) {
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t bytes = sizeof address;
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(listener, name, sizeof(sa_family_t)), 0);
+  ASSERT_EQ(::listen(listener, 0), 0);
+  ASSERT_EQ(::getsockname(listener, name, &bytes), 0);
+  std::vector<int> clients;
+  do {
+    clients.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  } while (::connect(clients.back(), name, bytes) == 0);
+  const int late = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(result_of(IORING_OP_CONNECT,
+                      [&](io_uring_sqe& sqe) {
+                        sqe.fd = late;
+                        sqe.addr = reinterpret_cast<std::uintptr_t>(name);
+                        sqe.off = bytes;
+                      }),
+            -EAGAIN);
+  for (const int fd : clients) ::close(fd);
+  ::close(late);
+  ::close(listener);
+}
+
+TEST_F(Divergences, LockedMemoryOfOthersDoesNotCount) {
+  Profile counting = documented_profile("counting", {5, 4});
+  SimKernel first({.profile = counting});
+  SimKernel second({.profile = counting});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_MEMLOCK, &before), 0);
+  // Enough for one ring: a page for the rings, one for the SQEs.
+  const rlimit little{3 * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_MEMLOCK, &little), 0);
+  std::thread([&] {
+    internal::drop_capability(CAP_IPC_LOCK);
+    const Result<Ring> one = Ring::create(first, {.sq_entries = 4});
+    EXPECT_TRUE(one);
+    EXPECT_FALSE(Ring::create(first, {.sq_entries = 4})) << "its own does";
+    EXPECT_TRUE(Ring::create(second, {.sq_entries = 4})) << "as another process's would not";
+  }).join();
+  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
+TEST_F(Divergences, FilesDoWhatTheRunningKernelLetsThemDo) {
+  SimKernel older({.profile = documented_profile("older", {5, 6})});
+  open_how how{};
+  how.resolve = 0x20;  // RESOLVE_CACHED, of 5.12
+  const long here = ::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how);
+  const int expected = here >= 0 ? 0 : -errno;
+  if (here >= 0) ::close(static_cast<int>(here));
+  Result<Ring> ring = Ring::create(older, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  io_uring_sqe& sqe = next_sqe(*ring, IORING_OP_OPENAT2, 1);
+  sqe.fd = AT_FDCWD;
+  sqe.addr = reinterpret_cast<std::uintptr_t>("/");
+  sqe.len = sizeof how;
+  sqe.off = reinterpret_cast<std::uintptr_t>(&how);
+  const auto completions = run_trial(*ring, 1);
+  ASSERT_EQ(completions.size(), 1u);
+  const int result = completions.front().res;
+  if (result >= 0) ::close(result);
+  EXPECT_EQ(std::min(result, 0), expected) << "5.6 itself has -EINVAL";
+}
+
+/// For the calling thread: this system call answers `error` from now on.
+int forbid(unsigned system_call, unsigned error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, system_call, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = static_cast<unsigned short>(std::size(filter)), .filter = filter};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
+  return ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
+}
+
+TEST_F(Divergences, WithoutKcmpOneFileOpenedTwiceIsOneFile) {
+  const TrialFds pipe = TrialFds::pipe();
+  const std::string path = "/proc/self/fd/" + std::to_string(pipe[0]);
+  const int again = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  ASSERT_GE(again, 0);
+  const auto cancelled = [&] {
+    Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+    if (!ring) return -1;
+    char byte = 0;
+    io_uring_sqe& read = next_sqe(*ring, IORING_OP_READ, 1);
+    read.fd = pipe[0];
+    read.addr = reinterpret_cast<std::uintptr_t>(&byte);
+    read.len = 1;
+    io_uring_sqe& cancel = next_sqe(*ring, IORING_OP_ASYNC_CANCEL, 2);
+    cancel.fd = again;
+    cancel.cancel_flags = IORING_ASYNC_CANCEL_FD;
+    const auto completion = internal::find_completion(run_trial(*ring, 1), 2);
+    return completion ? completion->res : -1;
+  };
+  EXPECT_EQ(cancelled(), -ENOENT);
+  int without_kcmp = 0;
+  std::thread([&] {
+    ASSERT_EQ(forbid(SYS_kcmp, EPERM), 0);
+    without_kcmp = cancelled();
+  }).join();
+  EXPECT_EQ(without_kcmp, 0);
+  ::close(again);
+}
+
+TEST_F(Divergences, ARegisteredBufferMayLieInAFilesPages) {
+  const int file = ::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  ASSERT_GE(file, 0) << "/tmp on a disk file system or tmpfs has O_TMPFILE";
+  const std::size_t bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  ASSERT_EQ(::ftruncate(file, static_cast<off_t>(bytes)), 0);
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  const iovec buffer{memory, bytes};
+  EXPECT_EQ(ring->register_buffers({&buffer, 1}), 0) << "on ext4, say, Linux has -EFAULT or -EOPNOTSUPP";
+  ::munmap(memory, bytes);
+  ::close(file);
+}
+
+TEST_F(Divergences, APersonalityBringsNothingBackThatIsGoneForGood) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else; this is user " << ::geteuid();
+  const int folder = ::open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const std::string name = "assay-divergence-" + std::to_string(::getpid());
+  ::close(::openat(folder, name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  int opened = 0;
+  std::thread([&] {
+    Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+    ASSERT_TRUE(ring);
+    const int id = ring->register_op(IORING_REGISTER_PERSONALITY, nullptr, 0);
+    constexpr uid_t kNobody = 65534;
+    // This thread only, and for good.
+    ASSERT_EQ(::syscall(SYS_setresuid, kNobody, kNobody, kNobody), 0);
+    io_uring_sqe& sqe = next_sqe(*ring, IORING_OP_OPENAT, 1);
+    sqe.fd = folder;
+    sqe.addr = reinterpret_cast<std::uintptr_t>(name.c_str());
+    sqe.open_flags = O_RDWR;
+    sqe.personality = static_cast<std::uint16_t>(id);
+    const auto completions = run_trial(*ring, 1);
+    ASSERT_EQ(completions.size(), 1u);
+    opened = completions.front().res;
+  }).join();
+  EXPECT_EQ(opened, -EACCES);
+  ::unlinkat(folder, name.c_str(), 0);
+  ::close(folder);
+}
+
+}  // namespace
+}  // namespace assay
