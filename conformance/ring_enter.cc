@@ -196,6 +196,20 @@ std::vector<Behaviour> ring_enter_behaviours() {
          EXPECT_EQ(enter_with(ring, 0, 1, {.timespec = address_of(&none)}), -ETIME);
        }},
       {suite,
+       "WaitsAllTheSameWhenThatIsNoIowait",
+       {.enter_flags = uapi::kEnterNoIowait},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const __kernel_timespec time{.tv_sec = 0, .tv_nsec = 1'000'000};
+         const WaitArgument wait{.timespec = address_of(&time)};
+         constexpr unsigned kFlags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | uapi::kEnterNoIowait;
+         EXPECT_EQ(kernel.kernel().enter(ring.fd(), 0, 1, kFlags, &wait, sizeof wait), -ETIME);
+         prepare_nop(ring, 1);
+         ring.flush_sq();
+         EXPECT_EQ(kernel.kernel().enter(ring.fd(), 1, 1, kFlags, &wait, sizeof wait), 1);
+         EXPECT_EQ(take(ring).user_data, 1u);
+       }},
+      {suite,
        "CountsSubmittedSqesEvenWhenTheWaitTimesOut",
        {.features = IORING_FEAT_EXT_ARG},
        [](KernelUnderTest& kernel) {

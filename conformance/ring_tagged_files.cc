@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <string>
+#include <thread>
 
 #include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
@@ -36,6 +37,32 @@ std::string slot_content(Ring& ring, int slot) {
   const int count = run_one(ring).res;
   return count == 4 ? std::string(bytes, 4) : std::to_string(count);
 }
+
+/// A table of two, tagged 77 and 78, and a read from the first that waits.
+class WaitingRead {
+ public:
+  explicit WaitingRead(Ring& ring) : ring_(ring) {
+    EXPECT_EQ(register_tagged(ring, {pipe_.read_end.get(), other_.get()}, {77, 78}), 0);
+    io_uring_sqe& read = next_sqe(ring);
+    io_uring_prep_readv(&read, 0, &buffer_, 1, 0);
+    read.user_data = 1;
+    read.flags = IOSQE_FIXED_FILE;
+    submit_all(ring);
+  }
+
+  void give() { write_text(pipe_.write_end.get(), "x"); }
+  void end() {
+    give();
+    EXPECT_EQ(take(ring_), (Completion{1, 1, 0}));
+  }
+
+ private:
+  Ring& ring_;
+  const Pipe pipe_ = make_pipe();
+  const Fd other_ = make_file("other");
+  char byte_ = 0;
+  iovec buffer_{.iov_base = &byte_, .iov_len = 1};
+};
 
 }  // namespace
 
@@ -99,6 +126,44 @@ std::vector<Behaviour> ring_tagged_files_behaviours() {
          write_text(pipe.write_end.get(), "x");
          EXPECT_EQ(take(ring), (Completion{1, 1, 0}));
          EXPECT_EQ(take(ring), (Completion{77, 0, 0}));
+       }},
+      {suite,
+       "TellsATagThoughOthersAreInUse",
+       {.register_ops = {IORING_REGISTER_FILES2, IORING_REGISTER_FILES_UPDATE2},
+        .switches_off = {&Semantics::tags_wait_for_others}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         WaitingRead read(ring);
+         EXPECT_EQ(update(ring, 1, {-1}), 1);
+         EXPECT_EQ(take(ring), (Completion{78, 0, 0}));
+         read.end();
+       }},
+      {suite,
+       "TellsNoTagWhileOthersAreInUseWhereItWaitsForThem",
+       {.register_ops = {IORING_REGISTER_FILES2, IORING_REGISTER_FILES_UPDATE2},
+        .switches_on = {&Semantics::tags_wait_for_others}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         WaitingRead read(ring);
+         EXPECT_EQ(update(ring, 1, {-1}), 1);
+         prepare_nop(ring, 2);
+         EXPECT_EQ(run_one(ring).user_data, 2u);
+         read.end();
+         EXPECT_EQ(take(ring), (Completion{78, 0, 0}));
+       }},
+      {suite,
+       "WaitsForRequestsBeforeTheTableGoesBeforeLinux613",
+       {.register_ops = {IORING_REGISTER_FILES2},
+        .switches_off = {&Semantics::tags_of_gone_tables},
+        .real_clock = true},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         WaitingRead read(ring);
+         std::thread writer([&] { read.give(); });
+         EXPECT_EQ(ring.unregister_files(), 0);
+         EXPECT_EQ(ring.cq_ready(), 1u) << "it is over, or else the table would be there";
+         writer.join();
+         EXPECT_EQ(take(ring), (Completion{1, 1, 0}));
        }},
       {suite, "TellsNoTagOfATableThatWasRefused", tags,
        [](KernelUnderTest& kernel) {

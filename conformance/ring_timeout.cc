@@ -34,6 +34,15 @@ io_uring_sqe& prepare_timeout(Ring& ring, __kernel_timespec& time, std::uint64_t
   return sqe;
 }
 
+/// One whose argument is no pointer but the time itself.
+void prepare_immediate(Ring& ring, std::int64_t nanoseconds) {
+  io_uring_sqe& sqe = next_sqe(ring, 1);
+  sqe.opcode = IORING_OP_TIMEOUT;
+  sqe.addr = static_cast<std::uint64_t>(nanoseconds);
+  sqe.len = 1;
+  sqe.timeout_flags = uapi::kTimeoutImmediateArg;
+}
+
 io_uring_sqe& prepare_timeout_remove(Ring& ring, std::uint64_t which, std::uint64_t user_data) {
   io_uring_sqe& sqe = next_sqe(ring);
   io_uring_prep_timeout_remove(&sqe, which, 0);
@@ -99,6 +108,26 @@ std::vector<Behaviour> ring_timeout_behaviours() {
          remove.addr = 1;
          submit_all(ring);
          EXPECT_EQ(find(take(ring, 2), 1).res, -ECANCELED);
+       }},
+      {suite,
+       "TakesItsTimeFromTheSqe",
+       {.opcodes = {IORING_OP_TIMEOUT}, .since = {7, 1}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const auto begin = now(kernel.kernel());
+         prepare_immediate(ring, std::chrono::nanoseconds(2ms).count());
+         EXPECT_EQ(run_one(ring), (Completion{1, -ETIME, 0}));
+         EXPECT_GE(now(kernel.kernel()) - begin, 2ms);
+         prepare_immediate(ring, -1);
+         EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
+       }},
+      {suite,
+       "TakesNoTimeFromTheSqeBeforeLinux71",
+       {.opcodes = {IORING_OP_TIMEOUT}, .until = {7, 1}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         prepare_immediate(ring, 1);
+         EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
        }},
       {suite, "FiresInTheOrderOfTime", timeout,
        [](KernelUnderTest& kernel) {

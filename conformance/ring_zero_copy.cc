@@ -58,6 +58,26 @@ std::vector<Behaviour> send_behaviours() {
          EXPECT_EQ(sent.notification->res, 0);
          EXPECT_EQ(receive_all(pair.far.get(), 5), "hello");
        }},
+      {suite,
+       "SendsFromSeveralBuffers",
+       {.opcodes = {IORING_OP_SEND_ZC}, .since = {6, 17}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const SocketPair pair = make_tcp_pair();
+         std::string first = "hel";
+         std::string second = "lo";
+         const iovec buffers[] = {{first.data(), first.size()}, {second.data(), second.size()}};
+         for (const std::uint8_t opcode : {IORING_OP_SEND, IORING_OP_SEND_ZC}) {
+           io_uring_sqe& sqe = next_sqe(ring, 1);
+           sqe.opcode = opcode;
+           sqe.fd = pair.near.get();
+           sqe.addr = reinterpret_cast<std::uintptr_t>(buffers);
+           sqe.len = 2;
+           sqe.ioprio = uapi::kSendVectorized;
+           EXPECT_EQ(run_send(ring).send.res, 5);
+           EXPECT_EQ(receive_all(pair.far.get(), 5), "hello");
+         }
+       }},
       {suite, "SendsToAnAddress", zero_copy,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

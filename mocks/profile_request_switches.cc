@@ -130,7 +130,8 @@ const std::vector<Switch>& request_switches() {
        .until = {6, 13},
        .member = &Semantics::tags_wait_for_others},
       {.name = "tags_of_gone_tables",
-       .meaning = "unregistering a table tells the tags of what was in it",
+       .meaning =
+           "unregistering a table tells the tags of what was in it, rather than wait for all requests that use it",
        .since = {6, 13},
        .until = {},
        .member = &Semantics::tags_of_gone_tables},

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -82,6 +83,49 @@ TEST_F(Refusals, ZeroCopyReceive) {
   ASSERT_TRUE(ring);
   std::uint64_t words[16] = {};
   EXPECT_EQ(ring->register_op(uapi::kRegisterZcrxIfq, words, 1), -EINVAL);
+}
+
+TEST_F(Refusals, FiltersInBpf) {
+  EXPECT_TRUE(latest().register_ops.test(uapi::kRegisterBpfFilter));
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4, .setup_flags = IORING_SETUP_R_DISABLED});
+  ASSERT_TRUE(ring);
+  std::uint64_t words[16] = {};
+  EXPECT_EQ(ring->register_op(uapi::kRegisterBpfFilter, words, 1), -EINVAL);
+}
+
+// No difference but a choice: on loopback Linux copies, and so its notifications are never late.
+TEST_F(Divergences, ANotificationComesLateWhereAChooserSaysSo) {
+  class LateNotification final : public PlainChooser {
+   public:
+    std::uint64_t choose(const Choice& choice) override {
+      return choice.point == ChoicePoint::kNotificationLater ? 1 : PlainChooser::choose(choice);
+    }
+  } late;
+  SimKernel kernel({.profile = latest(), .chooser = &late});
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(::bind(socket, name, bytes), 0);
+  ASSERT_EQ(::getsockname(socket, name, &bytes), 0);
+  ASSERT_EQ(::connect(socket, name, bytes), 0);
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  io_uring_sqe& sqe = next_sqe(*ring, IORING_OP_SEND_ZC, 1);
+  sqe.fd = socket;
+  sqe.addr = reinterpret_cast<std::uintptr_t>("x");
+  sqe.len = 1;
+  ASSERT_EQ(ring->submit(), 1);
+  const auto sent = internal::take_ready(*ring);
+  ASSERT_EQ(sent.size(), 1u) << "the send, and not yet its notification";
+  EXPECT_EQ(sent.front().flags, IORING_CQE_F_MORE);
+  EXPECT_EQ(ring->get_events(), 0);
+  const auto notified = internal::take_ready(*ring);
+  ASSERT_EQ(notified.size(), 1u);
+  EXPECT_EQ(notified.front().flags, IORING_CQE_F_NOTIF);
+  ::close(socket);
 }
 
 TEST_F(Refusals, QueriesOfZeroCopyReceive) {

@@ -168,6 +168,8 @@ class SimRing {
   // Registration (registration.cc).
 
   int register_op(unsigned opcode, void* arg, unsigned nr_args);
+  /// Whether that registration has to wait until no request uses any registered file or buffer.
+  bool must_wait_to_register(unsigned opcode) const;
   /// Whether the calling thread may register this here: 0, -EEXIST or -EACCES.
   int may_register(unsigned opcode) const;
   /// For a request that uses it: what is in a slot, or null.
@@ -337,7 +339,7 @@ class SimRing {
   std::uint64_t cancel_sequence_ = 0;
 
   // Registrations.
-  ResourceOrder resources_{world_.semantics().tags_wait_for_others};
+  ResourceOrder resources_{world_.semantics().tags_wait_for_others, !world_.semantics().tags_of_gone_tables};
   FileTable files_;
   BufferTable buffers_;
   ProvidedBuffers provided_buffers_;

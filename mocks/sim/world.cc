@@ -178,7 +178,13 @@ int SimWorld::register_op(int ring_fd, unsigned opcode, void* arg, unsigned nr_a
   const Visit::Use use(visit, *ring);
   step(true);
   const bool of_thread = opcode == IORING_REGISTER_RING_FDS || opcode == IORING_UNREGISTER_RING_FDS;
-  if (!of_thread || !profile_.register_ops[opcode]) return ring->register_op(opcode, arg, nr_args);
+  if (!of_thread || !profile_.register_ops[opcode]) {
+    while (ring->must_wait_to_register(opcode) && ring->may_register(opcode) == 0) {
+      if (const int error = sleep(visit, Wait{}); error != 0) return error;
+      step(true);
+    }
+    return ring->register_op(opcode, arg, nr_args);
+  }
   // These belong to the thread rather than the ring; but it is the ring that may forbid them.
   if (const int error = ring->may_register(opcode); error != 0) return error;
   return opcode == IORING_REGISTER_RING_FDS ? register_ring_fds(arg, nr_args) : unregister_ring_fds(arg, nr_args);

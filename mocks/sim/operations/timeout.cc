@@ -18,6 +18,7 @@ std::uint32_t known_flags(const SimWorld& world) {
   if (semantics.timeout_clocks) known |= IORING_TIMEOUT_CLOCK_MASK;
   if (semantics.timeout_etime_success) known |= IORING_TIMEOUT_ETIME_SUCCESS;
   if (semantics.timeout_multishot) known |= uapi::kTimeoutMultishot;
+  if (world.is_since(7, 1)) known |= uapi::kTimeoutImmediateArg;
   return known;
 }
 
@@ -27,8 +28,13 @@ clockid_t clock_of(std::uint32_t flags) {
   return CLOCK_MONOTONIC;
 }
 
-/// Reads a __kernel_timespec. 0 or a negative errno.
-int read_time(const SimWorld& world, std::uint64_t address, Nanoseconds* time) {
+/// Reads a __kernel_timespec, or with IORING_TIMEOUT_IMMEDIATE_ARG takes the argument itself for nanoseconds. 0 or a
+/// negative errno.
+int read_time(const SimWorld& world, std::uint64_t address, std::uint32_t flags, Nanoseconds* time) {
+  if (flags & uapi::kTimeoutImmediateArg) {
+    *time = static_cast<Nanoseconds>(address);
+    return *time < 0 ? -EINVAL : 0;
+  }
   __kernel_timespec value;
   if (!copy_from_user(&value, address, sizeof value)) return -EFAULT;
   if (world.semantics().negative_times_refused && (value.tv_sec < 0 || value.tv_nsec < 0)) return -EINVAL;
@@ -51,7 +57,7 @@ int prepare_any_timeout(SimRing& ring, Request& request) {
   constexpr std::uint32_t kAbsoluteMultishot = uapi::kTimeoutMultishot | IORING_TIMEOUT_ABS;
   if ((flags & kAbsoluteMultishot) == kAbsoluteMultishot) return -EINVAL;
   request.timeout_flags = flags;
-  return read_time(ring.world(), sqe.addr, &request.interval);
+  return read_time(ring.world(), sqe.addr, flags, &request.interval);
 }
 
 void start_timer(SimRing& ring, Request& request, Step expired) {
@@ -161,9 +167,10 @@ int prepare_timeout_remove(SimRing& ring, Request& request) {
   std::uint32_t updates = world.profile().semantics.timeout_update ? IORING_TIMEOUT_UPDATE : 0;
   if (world.profile().semantics.timeout_clocks) updates |= IORING_LINK_TIMEOUT_UPDATE;
   if (!(flags & updates)) return flags == 0 ? 0 : -EINVAL;
-  if (flags & ~(updates | IORING_TIMEOUT_ABS)) return -EINVAL;
+  const std::uint32_t immediate = world.is_since(7, 1) ? uapi::kTimeoutImmediateArg : 0;
+  if (flags & ~(updates | IORING_TIMEOUT_ABS | immediate)) return -EINVAL;
   request.timeout_flags = flags;
-  return read_time(world, sqe.addr2, &request.interval);
+  return read_time(world, sqe.addr2, flags, &request.interval);
 }
 
 Outcome issue_timeout_remove(SimRing& ring, Request& request) {

@@ -13,8 +13,9 @@ namespace assay::internal {
 /// began, and what was taken out went in the order in which it was taken out (struct io_rsrc_node of 5.13 to 6.12).
 class ResourceOrder {
  public:
-  explicit ResourceOrder(bool keeps_order) {
-    if (keeps_order) current_ = std::make_shared<Period>();
+  /// `counts` is whether anybody asks `in_use`.
+  ResourceOrder(bool keeps_order, bool counts) : keeps_order_(keeps_order) {
+    if (keeps_order || counts) current_ = std::make_shared<Period>();
   }
 
   /// A request begins to use one. Where order is kept, it keeps the present period too.
@@ -25,10 +26,13 @@ class ResourceOrder {
     return {std::make_shared<Use<Resource>>(Use<Resource>{std::move(resource), current_}), address};
   }
 
+  /// Whether any request uses any of them.
+  bool in_use() const { return current_ && current_.use_count() > 1; }
+
   /// One is taken out of its table.
   void retire(std::shared_ptr<void> resource) {
     // Nobody else knows of the period where no request uses anything.
-    if (!current_ || !resource || current_.use_count() == 1) return;
+    if (!keeps_order_ || !resource || current_.use_count() == 1) return;
     current_->retired.push_back(std::move(resource));
     current_->next = std::make_shared<Period>();
     current_ = current_->next;
@@ -57,6 +61,7 @@ class ResourceOrder {
     std::shared_ptr<Period> period;
   };
 
+  const bool keeps_order_;
   std::shared_ptr<Period> current_;
 };
 

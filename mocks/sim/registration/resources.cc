@@ -19,6 +19,13 @@ void SimRing::tell_tag(std::uint64_t tag) {
 /// Before 6.13 a tag is told only when its slot changes.
 bool SimRing::tells_tags_of_gone_tables() { return world_.semantics().tags_of_gone_tables; }
 
+/// Before 6.13 a table goes only when nobody uses anything in it (io_rsrc_ref_quiesce).
+bool SimRing::must_wait_to_register(unsigned opcode) const {
+  const bool unregisters = (opcode == IORING_UNREGISTER_FILES && files_.exists()) ||
+                           (opcode == IORING_UNREGISTER_BUFFERS && !buffers_.empty());
+  return unregisters && !world_.semantics().tags_of_gone_tables && resources_.in_use();
+}
+
 int SimRing::read_resources(const void* arg, unsigned bytes, io_uring_rsrc_register* request) {
   if (bytes != sizeof *request) return -EINVAL;
   if (!copy_from_user(request, arg, sizeof *request)) return -EFAULT;
