@@ -19,11 +19,16 @@ struct SimOptions {
   /// a waiting enter blocks on the armed files, so other threads, processes and timerfds may take part.
   bool real_clock = false;
   /// A service thread lets everything go on between calls, as in Linux; with the real clock. Runs are not reproducible
-  /// then. For foreign loops that spin or poll on their own, for what can only block, and for programs that make no call
-  /// for long, as under IORING_SETUP_SQPOLL.
+  /// then. For foreign loops that spin or poll on their own, for what can only block, and for programs that make no
+  /// call for long, as under IORING_SETUP_SQPOLL.
   bool live = false;
-  /// Scribbles over SQE and CQE slots as soon as they were consumed, so that use-after-seen shows.
+  /// Scribbles over SQE and CQE slots as soon as they were consumed, so that use-after-seen shows, and watches the
+  /// buffers of transfers that are in flight: see `watches_buffers`.
   bool strict = false;
+  /// Part of strict mode. What a transfer in flight will write is poisoned, if AddressSanitizer is there; what it will
+  /// read must not change before it is read. Whoever breaks that, by freeing a buffer or using it for something else,
+  /// is told so in a line on standard error that names the request, and the process is aborted.
+  bool watches_buffers = true;
   /// Seeds the default Chooser. 0 makes every choice the usual one.
   std::uint64_t seed = 0;
   /// Decides instead of the seed, if set. Must outlive the kernel.
@@ -35,9 +40,9 @@ struct SimOptions {
 /// A second implementation of io_uring's kernel half, in process, that acts as one named kernel.
 ///
 /// Stepped, unless SimOptions::live: it has no thread of its own, and makes progress only inside enter, register_op,
-/// wait_readable and relax. The same seed and the same calls give the same run, byte for byte. Ring memory is laid out as Linux lays it out;
-/// requests act on real descriptors by ordinary system calls. What is not modelled is refused as a kernel without it
-/// refuses. Calls from several threads are serialised; a waiting enter lets others in.
+/// wait_readable and relax. The same seed and the same calls give the same run, byte for byte. Ring memory is laid out
+/// as Linux lays it out; requests act on real descriptors by ordinary system calls. What is not modelled is refused as
+/// a kernel without it refuses. Calls from several threads are serialised; a waiting enter lets others in.
 ///
 /// Where nothing can ever happen any more (virtual clock, no deadline, no ready file), a waiting enter returns
 /// -EDEADLK, which no Linux kernel does: the wait would have been for ever.

@@ -23,6 +23,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "assay/backend/uapi.h"
 #include "assay/mocks/sim_kernel.h"
 
 namespace assay::fuzz {
@@ -36,6 +37,7 @@ constexpr rlim_t kMostFileBytes = 8 << 20;
 
 std::string folder_path;
 std::uint16_t port = 0;
+bool closed = false;
 
 [[noreturn]] void die(const char* what) {
   std::fprintf(stderr, "sim_kernel_fuzzer: %s: %s\n", what, std::strerror(errno));
@@ -201,6 +203,11 @@ void enter_sandbox() {
   void* const memory = ::mmap(Arena::data(), Arena::kBytes, PROT_NONE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
   if (memory != Arena::data()) die("the arena's place is taken");
+  // Once a process SimKernel finds out, on memory of its own, how it may ask what is whose.
+  SimKernel kernel({.profile = documented_profile("linux-6.12", {6, 12})});
+  io_uring_params params{};
+  kernel.close(require(kernel.setup(4, &params), "a ring"));
+  closed = true;
 }
 
 void reset_folder() {
@@ -217,6 +224,8 @@ bool is_safe_path(const char* path) {
   if (text.starts_with('/')) return false;
   return text.find("..") == std::string_view::npos;
 }
+
+bool is_closed() { return closed; }
 
 std::uint16_t listener_port() { return port; }
 

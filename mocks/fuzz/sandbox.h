@@ -58,6 +58,8 @@ void reset_folder();
 
 /// Whether SimKernel may hand this path to the running kernel: it does not lead out of the folder.
 bool is_safe_path(const char* path);
+/// Whether what SimKernel calls is looked at; not while the sandbox is being made.
+bool is_closed();
 /// The port of the only address that may be connected to.
 std::uint16_t listener_port();
 

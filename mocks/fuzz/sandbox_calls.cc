@@ -98,11 +98,12 @@ extern "C" {
 // Memory.
 
 ASSAY_WRAP(int, mincore, (void* address, std::size_t bytes, unsigned char* pages)) {
-  return Arena::contains(address, bytes) ? __real_mincore(address, bytes, pages) : refuse(ENOMEM);
+  return !is_closed() || Arena::contains(address, bytes) ? __real_mincore(address, bytes, pages) : refuse(ENOMEM);
 }
 
 ASSAY_WRAP(int, madvise, (void* address, std::size_t bytes, int advice)) {
   constexpr int kLastHarmless = 25;  // MADV_COLLAPSE; behind it some poison the machine's memory
+  if (!is_closed()) return __real_madvise(address, bytes, advice);
   if (advice > kLastHarmless || !Arena::contains(address, bytes)) return refuse(EINVAL);
   return __real_madvise(address, bytes, advice);
 }

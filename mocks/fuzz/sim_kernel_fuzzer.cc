@@ -83,6 +83,8 @@ class Machine {
     options.profile = profiles()[head.profile % profiles().size()];
     options.strict = (head.strict & 1) != 0;
     options.seed = head.seed;
+    // Programs do with the buffers of their requests as they please.
+    options.watches_buffers = false;
     Arena::reset();
     reset_folder();
     descriptors_.open();

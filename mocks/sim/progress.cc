@@ -72,6 +72,7 @@ void SimRing::queue_worker(Request& request) {
     if (request.file) request.fd = request.file.get();
   }
   request.place = Place::kWorker;
+  hold_memory(request);
   workers_.push_back(&request);
 }
 
@@ -124,6 +125,7 @@ void SimRing::run_in_worker(Request& request) {
 
 /// A request that would block waits for its file to become ready, and is then tried again.
 void SimRing::wait_for_file(Request& request) {
+  hold_memory(request);
   const std::uint32_t events = request.poll_events != 0 ? request.poll_events : request.operation->ready_events;
   const int error = arm_file(request, events | EPOLLONESHOT, run_retry);
   if (error == -EPERM) return queue_worker(request);  // a file that cannot be polled is left to a worker

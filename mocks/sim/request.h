@@ -41,6 +41,9 @@ struct OperationState {
   OperationState(const OperationState&) = delete;
   OperationState& operator=(const OperationState&) = delete;
   virtual ~OperationState() = default;
+
+  /// The memory that is still to be transferred, where it is not in `Request::buffers`.
+  virtual const std::vector<iovec>* memory() const { return nullptr; }
 };
 
 /// What task work does to its request.

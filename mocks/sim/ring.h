@@ -239,6 +239,10 @@ class SimRing {
   void cancel_armed(Request& request);
 
   Outcome carry_out(Request& request);
+  /// Strict mode: the request waits, so its memory is the kernel's.
+  void hold_memory(const Request& request) {
+    if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->hold(request);
+  }
 
   // registration/
   int register_max_workers(void* arg);

@@ -223,6 +223,7 @@ bool SimRing::submit_one(Request& request, const io_uring_sqe& sqe) {
 
   if (chain_head_ != nullptr) {
     request.place = Place::kChain;
+    hold_memory(request);
     chain_last_->link = &request;
     chain_last_ = &request;
     if (request.linked()) return false;
@@ -235,6 +236,7 @@ bool SimRing::submit_one(Request& request, const io_uring_sqe& sqe) {
     }
   } else if (request.linked()) {
     request.place = Place::kChain;
+    hold_memory(request);
     chain_head_ = chain_last_ = &request;
   } else if (request.force_worker) {
     queue_chain_slowly(request);
@@ -316,6 +318,7 @@ void SimRing::queue_chain_slowly(Request& head) {
 void SimRing::drain(Request& request) {
   const bool drains = (request.sqe().flags & IOSQE_IO_DRAIN) != 0;
   request.place = Place::kDrain;
+  hold_memory(request);
   drained_requests_ += chain_length(request);
   drained_.push_back(&request);
   queue_drained();
@@ -350,6 +353,7 @@ bool SimRing::assign_file(Request& request) {
 
 /// The operation itself, as whoever the SQE says.
 Outcome SimRing::carry_out(Request& request) {
+  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->use(request);
   if (!request.credentials) return request.operation->issue(*this, request);
   const BorrowedCredentials borrowed(*request.credentials);
   return request.operation->issue(*this, request);
@@ -424,6 +428,7 @@ bool SimRing::post_multishot(Request& request, std::int32_t result, std::uint32_
 }
 
 void SimRing::complete(Request& request) {
+  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
   if (request.operation != nullptr && request.operation->settle != nullptr) request.operation->settle(*this, request);
   if (batching_) {
     request.place = Place::kCompleted;
@@ -505,6 +510,7 @@ void SimRing::fail_links(Request& request) {
 }
 
 void SimRing::release(Request& request) {
+  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
   disarm_file(request);
   disarm_timer(request);
   request.file.reset();

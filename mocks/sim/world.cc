@@ -22,6 +22,7 @@ SimWorld::SimWorld(const SimOptions& options)
       version_(effective_version(profile_)),
       clock_(options.real_clock || options.live),
       strict_(options.strict),
+      buffers_in_flight_(options.strict && options.watches_buffers ? std::make_unique<BuffersInFlight>() : nullptr),
       seeded_chooser_(options.seed),
       chooser_(options.chooser != nullptr ? options.chooser
                : options.seed != 0        ? &seeded_chooser_

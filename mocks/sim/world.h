@@ -16,6 +16,7 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/chooser.h"
 #include "assay/mocks/profile.h"
+#include "assay/mocks/sim/buffers_in_flight.h"
 #include "assay/mocks/sim/clock.h"
 #include "assay/mocks/sim/descriptor.h"
 #include "assay/mocks/sim/locked_memory.h"
@@ -54,6 +55,8 @@ class SimWorld {
   SimClock& clock() { return clock_; }
   bool strict() const { return strict_; }
   bool live() const { return service_ != nullptr; }
+  /// Strict mode's watch over the buffers of requests in flight, or null.
+  BuffersInFlight* buffers_in_flight() { return buffers_in_flight_.get(); }
   bool has_feature(std::uint32_t feature) const { return (profile_.features & feature) != 0; }
   /// The release whose io_uring this is: for what no switch and no bit tells, such as the flags of an argument.
   KernelVersion version() const { return version_; }
@@ -126,6 +129,7 @@ class SimWorld {
   KernelVersion version_;
   SimClock clock_;
   bool strict_;
+  std::unique_ptr<BuffersInFlight> buffers_in_flight_;
   SeededChooser seeded_chooser_;
   Chooser* chooser_;
   std::uint64_t serial_ = 0;

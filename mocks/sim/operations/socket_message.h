@@ -58,6 +58,7 @@ struct MessageState : OperationState {
   int error = 0;
 
   bool has(std::uint32_t flag) const { return (flags & flag) != 0; }
+  const std::vector<iovec>* memory() const override { return &left; }
 };
 
 /// For `Operation::prepare` of CONNECT and BIND: copies the address into an AddressState.
