@@ -200,6 +200,21 @@ std::vector<Behaviour> ring_poll_behaviours() {
          prepare_multishot_poll(ring, pipe.read_end.get(), POLLIN, 1);
          EXPECT_EQ(run_one(ring).res, -EINVAL);
        }},
+      {suite,
+       "RefusesTheLevelFlagThatOnlyTheHeaderHas",
+       {},
+       [](KernelUnderTest& kernel) {
+         constexpr std::uint32_t kLevel = 1u << 3;  // IORING_POLL_ADD_LEVEL
+         Ring ring = open_ring(kernel);
+         const Fd eventfd = make_eventfd();
+         for (const std::uint32_t flags : {kLevel, kLevel | IORING_POLL_ADD_MULTI}) {
+           io_uring_sqe& sqe = next_sqe(ring, 1);
+           io_uring_prep_poll_add(&sqe, eventfd.get(), POLLIN);
+           sqe.user_data = 1;
+           sqe.len = flags;
+           EXPECT_EQ(run_one(ring), (Completion{1, -EINVAL, 0}));
+         }
+       }},
       {suite, "FiresAgainAndAgainWhenMultishot", multishot,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -120,7 +120,7 @@ struct Semantics {
   /// A tag is told only when requests are over that began before its file or buffer was replaced, whatever they use
   /// (5.13 to 6.12), rather than those which use it.
   bool tags_wait_for_others = false;
-  /// Unregistering a table tells the tags of what was in it (6.13).
+  /// Unregistering a table tells the tags of what was in it (6.13), and waits for nobody who uses it.
   bool tags_of_gone_tables = false;
 
   // Sockets and provided buffers.

@@ -50,7 +50,7 @@ int prepare_poll_add(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.buf_index != 0 || sqe.off != 0 || sqe.addr != 0) return -EINVAL;
-  // IORING_POLL_ADD_LEVEL (6.0) is not modelled.
+  // IORING_POLL_ADD_LEVEL stands in the header since 6.0, and no kernel takes it.
   const std::uint32_t known = world.profile().semantics.poll_multishot ? IORING_POLL_ADD_MULTI : 0;
   if (sqe.len & ~known) return -EINVAL;
   if (is_multishot(sqe) && (sqe.flags & IOSQE_CQE_SKIP_SUCCESS)) return -EINVAL;
