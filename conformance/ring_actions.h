@@ -43,6 +43,8 @@ std::vector<Completion> take_ready(Ring& ring);
 void submit_all(Ring& ring);
 /// Submits one prepared SQE and returns its completion.
 Completion run_one(Ring& ring);
+/// The same, of which only the result is returned.
+inline int result(Ring& ring) { return run_one(ring).res; }
 
 /// In `completions`, the one with that user_data, or the end of the body.
 Completion find(const std::vector<Completion>& completions, std::uint64_t user_data);

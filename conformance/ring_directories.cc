@@ -18,9 +18,6 @@ namespace {
 
 const char* bad_address() { return reinterpret_cast<const char*>(8); }
 
-/// Submits what was prepared and returns how it ended.
-int result(Ring& ring) { return run_one(ring).res; }
-
 /// An SQE of `opcode` on names in `folder` that would be fine, but for what `spoil` does to it.
 int spoiled(Ring& ring, const Folder& folder, std::uint8_t opcode, void (*spoil)(io_uring_sqe& sqe)) {
   io_uring_sqe& sqe = next_sqe(ring);

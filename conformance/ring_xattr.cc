@@ -23,8 +23,6 @@ constexpr char kName[] = "user.assay";
 /// What an ordinary system call says: its value, or -errno.
 int plain(long value) { return value < 0 ? -errno : static_cast<int>(value); }
 
-int result(Ring& ring) { return run_one(ring).res; }
-
 /// A file of a folder of its own, and whether it takes attributes: 0, or the errno that says that it does not.
 struct Subject {
   Subject() : file(folder.make("file", "text")), path(folder.path("file")) {
