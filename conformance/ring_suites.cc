@@ -27,6 +27,7 @@ void register_ring_suites(std::span<const KernelCase> kernels) {
                                  ring_sync_behaviours,
                                  ring_statx_behaviours,
                                  ring_openat2_behaviours,
+                                 ring_open_fifo_behaviours,
                                  ring_xattr_behaviours,
                                  ring_registered_buffers_behaviours,
                                  ring_fixed_transfers_behaviours,

@@ -30,6 +30,7 @@ std::vector<Behaviour> ring_advice_behaviours();
 std::vector<Behaviour> ring_sync_behaviours();
 std::vector<Behaviour> ring_statx_behaviours();
 std::vector<Behaviour> ring_openat2_behaviours();
+std::vector<Behaviour> ring_open_fifo_behaviours();
 std::vector<Behaviour> ring_xattr_behaviours();
 std::vector<Behaviour> ring_registered_buffers_behaviours();
 std::vector<Behaviour> ring_fixed_transfers_behaviours();

@@ -8,6 +8,16 @@
 
 namespace assay::internal {
 
+namespace {
+
+constexpr std::int32_t kRestartSyscall = -512;  // -ERESTARTSYS, which no system call would let out
+
+bool is_open(const Request& request) {
+  return request.opcode() == IORING_OP_OPENAT || request.opcode() == IORING_OP_OPENAT2;
+}
+
+}  // namespace
+
 bool SimRing::matches(Request& request, const CancelMatch& match, const Request* canceller) const {
   if (&request == canceller) return false;
   const auto not_yet_found = [&] { return std::exchange(request.cancel_sequence, match.sequence) != match.sequence; };
@@ -41,6 +51,13 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     workers_.remove(request);
     post_cancelled(*request, true);
     return 0;
+  }
+  for (Request* request = revisited_.first(); request != nullptr; request = revisited_.after(request)) {
+    if (!is_open(*request) || !matches(*request, match, canceller)) continue;
+    // A worker is caught at opening a FIFO, and interrupted there.
+    request->cancelled = true;
+    end_revisits(*request, kRestartSyscall);
+    return -EALREADY;
   }
   for (Request* request = armed_.last(); request != nullptr; request = armed_.before(request)) {
     if (!matches(*request, match, canceller)) continue;
@@ -86,7 +103,7 @@ int SimRing::cancel_waits(const CancelMatch& match) {
     int count = 0;
     for (Request* request = revisited_.last(); request != nullptr;) {
       Request* const before = revisited_.before(request);
-      if ((request->opcode() == uapi::kOpWaitid) == children && is_meant(*request)) {
+      if (!is_open(*request) && (request->opcode() == uapi::kOpWaitid) == children && is_meant(*request)) {
         end_revisits(*request, -ECANCELED);
         ++count;
         if (!(match.flags & IORING_ASYNC_CANCEL_ALL)) return count;

@@ -68,7 +68,7 @@ void SimRing::describe_waiting(std::string& text) const {
     }
   };
   describe_all(armed_, "waits for its file");
-  describe_all(revisited_, "waits for a child or a futex");
+  describe_all(revisited_, "waits for a child, a futex or the other end of a FIFO");
   describe_all(workers_, "waits for a worker");
   describe_all(task_work_, "has task work to run");
   describe_all(drained_, "is drained");

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "assay/mocks/sim/operations/direct_descriptor.h"
 #include "assay/mocks/sim/operations/finish.h"
+#include "assay/mocks/sim/operations/open_fifo.h"
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/user_memory.h"
 
@@ -52,30 +54,63 @@ int prepare_open(SimRing& ring, Request& request, std::uint64_t flags) {
   return 0;
 }
 
+/// Leaves a new file where the request wants it: as the fd that it is, or in a slot of the file table.
+int placed(SimRing& ring, const Request& request, int fd) {
+  if (!is_direct(ring, request)) return fd;
+  const int result = ring.install_direct_file(request.sqe().file_index, fd);
+  ::close(fd);
+  return result;
+}
+
 Outcome opened(SimRing& ring, Request& request, long fd) {
-  if (fd < 0) return finish(ring, request, -errno);
-  if (!is_direct(ring, request)) return finish(ring, request, fd);
-  const int result = ring.install_direct_file(request.sqe().file_index, static_cast<int>(fd));
-  ::close(static_cast<int>(fd));
-  return finish(ring, request, result);
+  return finish(ring, request, fd < 0 ? -errno : placed(ring, request, static_cast<int>(fd)));
 }
 
 int prepare_openat(SimRing& ring, Request& request) { return prepare_open(ring, request, request.sqe().open_flags); }
-
-Outcome issue_openat(SimRing& ring, Request& request) {
-  const io_uring_sqe& sqe = request.sqe();
-  return opened(ring, request,
-                ::openat(sqe.fd, request.path.c_str(), static_cast<int>(sqe.open_flags), static_cast<mode_t>(sqe.len)));
-}
 
 int prepare_openat2(SimRing& ring, Request& request) {
   const int error = copy_how(request);
   return error != 0 ? error : prepare_open(ring, request, how_of(request).flags);
 }
 
-Outcome issue_openat2(SimRing& ring, Request& request) {
+/// The system call of this request, with more flags than it asked for.
+long open_with(const Request& request, int more_flags) {
+  const io_uring_sqe& sqe = request.sqe();
+  if (request.opcode() == IORING_OP_OPENAT) {
+    return ::openat(sqe.fd, request.path.c_str(), static_cast<int>(sqe.open_flags) | more_flags,
+                    static_cast<mode_t>(sqe.len));
+  }
   open_how how = how_of(request);
-  return opened(ring, request, ::syscall(SYS_openat2, request.sqe().fd, request.path.c_str(), &how, sizeof how));
+  how.flags |= static_cast<std::uint64_t>(more_flags);
+  return ::syscall(SYS_openat2, sqe.fd, request.path.c_str(), &how, sizeof how);
+}
+
+/// During submission Linux opens as if O_NONBLOCK were asked for, and clears that afterwards: a FIFO is opened for
+/// reading at once, and not at all for writing where nobody reads it. What a worker opens waits.
+Outcome issue_open(SimRing& ring, Request& request) {
+  const bool by_how = request.opcode() == IORING_OP_OPENAT2;
+  const std::uint64_t flags = by_how ? how_of(request).flags : request.sqe().open_flags;
+  const bool may_wait = (flags & (O_NONBLOCK | O_PATH)) == 0;
+  if (!may_wait) return opened(ring, request, open_with(request, 0));
+  if (request.in_worker) {
+    std::unique_ptr<FifoOpening> fifo = FifoOpening::start(request.sqe().fd, request.path, flags);
+    if (fifo == nullptr || (by_how && how_of(request).resolve != 0)) {
+      return opened(ring, request, open_with(request, 0));
+    }
+    request.state = std::move(fifo);
+    ring.park_for_revisits(request);
+    return Outcome::kParked;
+  }
+  const long fd = open_with(request, O_NONBLOCK);
+  if (fd >= 0) ::fcntl(static_cast<int>(fd), F_SETFL, ::fcntl(static_cast<int>(fd), F_GETFL) & ~O_NONBLOCK);
+  return opened(ring, request, fd);
+}
+
+bool revisit_open(SimRing& ring, Request& request, bool, std::int32_t* result) {
+  const int fd = static_cast<FifoOpening&>(*request.state).try_again();
+  if (fd == -EAGAIN) return false;
+  *result = fd < 0 ? fd : placed(ring, request, fd);
+  return true;
 }
 
 int prepare_close(SimRing& ring, Request& request) {
@@ -94,9 +129,11 @@ Outcome issue_close(SimRing& ring, Request& request) {
 
 }  // namespace
 
-extern const Operation kOpenat = {.prepare = prepare_openat, .issue = issue_openat, .may_be_in_worker = true};
+extern const Operation kOpenat = {
+    .prepare = prepare_openat, .issue = issue_open, .may_be_in_worker = true, .revisit = revisit_open};
 extern const Operation kClose = {
     .prepare = prepare_close, .issue = issue_close, .wakes_others = true, .may_be_in_worker = true};
-extern const Operation kOpenat2 = {.prepare = prepare_openat2, .issue = issue_openat2, .may_be_in_worker = true};
+extern const Operation kOpenat2 = {
+    .prepare = prepare_openat2, .issue = issue_open, .may_be_in_worker = true, .revisit = revisit_open};
 
 }  // namespace assay::internal
