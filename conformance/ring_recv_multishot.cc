@@ -249,9 +249,7 @@ std::vector<Behaviour> message_behaviours() {
          const BoundSocket from = make_udp_socket();
          const BoundSocket to = make_udp_socket();
          msghdr message{};
-         message.msg_namelen = sizeof(sockaddr_in);
-         sockaddr_in unused{};
-         message.msg_name = &unused;
+         message.msg_namelen = sizeof(sockaddr_in);  // how much room to leave; where is the buffer's matter
          prepare_message_multishot(ring, to.socket.get(), message, 1);
          submit_all(ring);
          for (unsigned i = 0; i < 2; ++i) {

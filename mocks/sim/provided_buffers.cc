@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <climits>
 
+#include "assay/mocks/sim/user_memory.h"
+
 namespace assay::internal {
 
 namespace {
@@ -54,8 +56,13 @@ int BufferGroup::map(std::size_t bytes, void** address) const {
   return 0;
 }
 
+bool BufferGroup::is_there() const {
+  return ring_ == nullptr || owned_bytes_ != 0 || is_user_memory(ring_, (mask_ + 1) * sizeof(io_uring_buf));
+}
+
 std::size_t BufferGroup::available() const {
   if (ring_ == nullptr) return list_.size();
+  if (!is_there()) return 0;
   return static_cast<std::uint16_t>(__atomic_load_n(&ring_->tail, __ATOMIC_ACQUIRE) - head_);
 }
 
@@ -69,7 +76,7 @@ bool BufferGroup::commit(std::size_t bytes, unsigned count) {
     head_ = static_cast<std::uint16_t>(head_ + count);
     return true;
   }
-  while (bytes > 0) {
+  while (bytes > 0 && is_there()) {
     io_uring_buf& buffer = ring_entry(head_);
     const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, buffer.len));
     const std::uint32_t left = buffer.len - part;

@@ -58,6 +58,9 @@ class BufferGroup {
   bool is_ring() const { return ring_ != nullptr; }
   bool incremental() const { return incremental_; }
   std::uint16_t head() const { return head_; }
+  /// Whether what it is made of is still there: the user may have unmapped a ring of his own. (A kernel would keep its
+  /// pages.)
+  bool is_there() const;
   /// Buffers that can be selected now.
   std::size_t available() const;
 
