@@ -122,7 +122,7 @@ int ProvidedBuffers::select(SelectedBuffer& selected, std::uint16_t group, std::
   selected.whole = buffer.bytes;
   selected.last = from->available() == (from->is_ring() ? 1u : 0u);
   if (from->is_ring() && at_once) {
-    from->commit(selected.bytes, 1);
+    selected.leaves_rest = !from->commit(selected.bytes, 1) && rules_.rest_told;
     selected.committed = true;
   }
   return 0;
@@ -177,8 +177,11 @@ std::uint32_t ProvidedBuffers::use(SelectedBuffer& selected, std::int32_t bytes,
   BufferGroup* group = find(selected.group);
   if (selected.kind == SelectedBuffer::Kind::kRing && !selected.committed && group != nullptr && group->is_ring() &&
       bytes >= 0) {
-    if (!group->commit(static_cast<std::size_t>(bytes), count)) flags |= uapi::kCqeFBufMore;
+    selected.leaves_rest = !group->commit(static_cast<std::size_t>(bytes), count);
+    // Where nothing was filled, nothing was used up either, but some kernels forgot to say so.
+    if (group->incremental() && bytes == 0) selected.leaves_rest = rules_.rest_told;
   }
+  if (selected.leaves_rest) flags |= uapi::kCqeFBufMore;
   selected = {};
   return flags;
 }

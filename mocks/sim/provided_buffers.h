@@ -23,6 +23,8 @@ struct SelectedBuffer {
   Kind kind = Kind::kNone;
   /// The ring's head has moved past it, so it can no longer be given back.
   bool committed = false;
+  /// The head has moved, and something is left of it.
+  bool leaves_rest = false;
   /// Part of it holds data already: it stays with its request.
   bool kept = false;
   /// It was the last of its group.
@@ -92,6 +94,8 @@ class ProvidedBuffers {
     bool oldest_first = true;
     /// A length of 0 means all of the buffer (6.0).
     bool zero_is_all = true;
+    /// What is left of an incremental buffer is always told of, see Semantics::incremental_rest_told.
+    bool rest_told = true;
   };
 
   void set_rules(const Rules& rules) { rules_ = rules; }

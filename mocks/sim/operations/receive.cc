@@ -135,8 +135,8 @@ Received receive_with_header(const Request& request, const MessageState& state, 
   return received;
 }
 
-/// How often a multishot receives before others have their turn (MULTISHOT_MAX_RETRY, since 6.8).
-unsigned most_turns(const SimWorld& world) { return world.is_since(6, 8) ? 33 : UINT_MAX; }
+/// How often a multishot receives before others have their turn: once, and MULTISHOT_MAX_RETRY times more.
+unsigned most_turns(const SimWorld& world) { return world.semantics().multishot_takes_turns ? 33 : UINT_MAX; }
 
 bool selects(const Request& request) { return (request.sqe().flags & IOSQE_BUFFER_SELECT) != 0; }
 
