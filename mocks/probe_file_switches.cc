@@ -119,6 +119,7 @@ Verdict try_pipe_slots(Kernel& kernel) {
   if (!ring || ring->register_files(nothing) != 0) return std::nullopt;
   std::array<std::int32_t, 2> told = {-1, -1};
   io_uring_sqe& pipe = next_sqe(*ring, uapi::kOpPipe, 1);
+  pipe.fd = 0;
   pipe.addr = reinterpret_cast<std::uintptr_t>(told.data());
   pipe.file_index = 2;  // counted from one
   const auto made = find_completion(run_trial(*ring, 1), 1);

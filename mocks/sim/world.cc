@@ -153,6 +153,7 @@ void SimWorld::forget_inherited() {
   wait_deadlines_.clear();
   sleepers_.clear();
   spare_wakers_.clear();
+  if (poke_) poke_ = Descriptor::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,

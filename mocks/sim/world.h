@@ -82,7 +82,6 @@ class SimWorld {
   /// What it does until `stop_serving`: goes on with whatever can go on, and sleeps while nothing can.
   void serve();
   void stop_serving();
-  std::mutex& mutex() { return mutex_; }
   /// Makes the service thread look again. Callable on any thread, without the lock.
   void poke();
 

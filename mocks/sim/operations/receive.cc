@@ -61,14 +61,16 @@ std::size_t header_bytes(const MessageState& state) { return sizeof(Header) + st
 
 /// Writes to the user's header what recvmsg(2) writes there. Returns false where a kernel would fault.
 bool tell_of_message(const MessageState& state, const msghdr& header) {
-  msghdr* const users = state.user_header;
+  const auto tell = [&](std::size_t offset, const auto& member) {
+    return copy_to_user(reinterpret_cast<std::uint64_t>(state.user_header) + offset, &member, sizeof member);
+  };
   if (header.msg_name != nullptr) {
     const auto length = std::min<std::size_t>(header.msg_namelen, state.name_bytes);
     if (!copy_to_user(state.name, header.msg_name, length)) return false;
-    if (!copy_to_user(&users->msg_namelen, &header.msg_namelen, sizeof header.msg_namelen)) return false;
+    if (!tell(offsetof(msghdr, msg_namelen), header.msg_namelen)) return false;
   }
-  return copy_to_user(&users->msg_flags, &header.msg_flags, sizeof header.msg_flags) &&
-         copy_to_user(&users->msg_controllen, &header.msg_controllen, sizeof header.msg_controllen);
+  return tell(offsetof(msghdr, msg_flags), header.msg_flags) &&
+         tell(offsetof(msghdr, msg_controllen), header.msg_controllen);
 }
 
 Received receive(const Request& request, MessageState& state, const std::vector<iovec>& buffers) {
