@@ -412,6 +412,37 @@ std::vector<Behaviour> incremental_behaviours() {
          }
          EXPECT_EQ(pool.text(0, 4), "abab");
        }},
+      {suite, "AreNotUsedByNothingWhenIncremental", incremental,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         BufferRing buffers(ring, kGroup, 2, uapi::kPbufRingInc);
+         BufferPool pool(1, 8);
+         buffers.add(pool);
+         Pipe pipe = make_pipe();
+         pipe.write_end.reset();
+         const bool told = kernel.profile().semantics.incremental_rest_told;
+         const std::uint32_t rest = told ? uapi::kCqeFBufMore : 0;
+         for (int i = 0; i < 2; ++i) {
+           io_uring_sqe& sqe = prepare_recv_provided(ring, pipe.read_end.get(), kGroup, 1);
+           sqe.opcode = IORING_OP_READ;
+           EXPECT_EQ(run_one(ring), (Completion{1, 0, IORING_CQE_F_BUFFER | rest}));
+           EXPECT_EQ(buffers.entry(0).len, 8u);
+         }
+       }},
+      {suite, "AreUsedByWhatAReadOfAFileAsksForWhenIncremental", incremental,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         BufferRing buffers(ring, kGroup, 2, uapi::kPbufRingInc);
+         BufferPool pool(1, 8);
+         buffers.add(pool);
+         const Fd file = make_file("ab");
+         const bool told = kernel.profile().semantics.incremental_rest_told;
+         io_uring_sqe& sqe = prepare_recv_provided(ring, file.get(), kGroup, 1);
+         sqe.opcode = IORING_OP_READ;
+         sqe.len = 5;
+         EXPECT_EQ(run_one(ring), (Completion{1, 2, IORING_CQE_F_BUFFER | (told ? uapi::kCqeFBufMore : 0u)}));
+         EXPECT_EQ(buffers.entry(0).len, 3u) << "the file was not waited for, so it was taken for good before";
+       }},
       {suite, "AreUsedUpWhenTooLittleIsLeft", min_left,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

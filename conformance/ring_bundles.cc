@@ -42,6 +42,44 @@ std::vector<Behaviour> ring_bundles_behaviours() {
                       .register_ops = {IORING_REGISTER_PBUF_RING}};
   const Needs none{.opcodes = {IORING_OP_SEND, IORING_OP_RECV}, .without_features = uapi::kFeatRecvsendBundle};
   return {
+      {suite,
+       "GiveOthersTheirTurn",
+       {.opcodes = {IORING_OP_RECV},
+        .features = uapi::kFeatRecvsendBundle,
+        .register_ops = {IORING_REGISTER_PBUF_RING},
+        .since = {6, 17}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         BufferRing buffers(ring, kGroup, 16);
+         BufferPool pool(16, 4);
+         buffers.add(pool);
+         const SocketPair pairs[2] = {make_tcp_pair(), make_tcp_pair()};
+         for (std::uint64_t which = 0; which < 2; ++which) {
+           write_text(pairs[which].near.get(), "0123456789abcdef");
+           io_uring_sqe& sqe = prepare_recv_multishot(ring, pairs[which].far.get(), kGroup, which);
+           sqe.ioprio = IORING_RECV_MULTISHOT | uapi::kRecvsendBundle;
+           sqe.len = 8;  // at a time
+         }
+         submit_all(ring);
+         std::vector<Completion> completions = take(ring, 4);
+         for (unsigned turn = 0; turn < 4; ++turn) {
+           EXPECT_EQ(completions[turn].user_data, turn % 2);
+           EXPECT_EQ(completions[turn].res, 8);
+         }
+       }},
+      {suite, "LeaveBuffersWholeAtThePeersEnd", bundles,
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         BufferRing buffers(ring, kGroup, 8);
+         BufferPool pool(8, 4);
+         buffers.add(pool);
+         SocketPair ended = make_tcp_pair();
+         ended.near.reset();
+         prepare_recv_multishot(ring, ended.far.get(), kGroup, 1).ioprio =
+             IORING_RECV_MULTISHOT | uapi::kRecvsendBundle;
+         EXPECT_EQ(run_one(ring).res, 0);
+         EXPECT_EQ(buffers.entry(0).len, 4u);
+       }},
       {suite, "ReceiveIntoSeveralBuffers", bundles,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

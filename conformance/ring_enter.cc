@@ -292,6 +292,16 @@ std::vector<Behaviour> ring_enter_behaviours() {
          EXPECT_EQ(ring.cq_ready(), 0u);
        }},
       {suite,
+       "WaitsForTheMinimumThoughTheLimitIsShorter",
+       {.features = uapi::kFeatMinTimeout},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const __kernel_timespec time{.tv_sec = 0, .tv_nsec = 1'000'000};
+         const auto begin = monotonic_now(kernel.kernel());
+         EXPECT_EQ(enter_with(ring, 0, 2, {.min_wait_usec = 20'000, .timespec = address_of(&time)}), -ETIME);
+         EXPECT_GE(monotonic_now(kernel.kernel()) - begin, 20ms);
+       }},
+      {suite,
        "IsInterruptedByASignal",
        {.real_clock = true},
        [](KernelUnderTest& kernel) {

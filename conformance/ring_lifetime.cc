@@ -69,6 +69,21 @@ void add_descriptor_behaviours(std::vector<Behaviour>& behaviours) {
          take(ring);
        }},
       {suite,
+       "CompletesAnotherRingsPollAtOnce",
+       {.since = {6, 1}},
+       [](KernelUnderTest& kernel) {
+         Ring inner = open_ring(kernel);
+         Ring outer = open_ring(kernel);
+         prepare_poll(outer, inner.fd(), 1);
+         submit_all(outer);
+         EXPECT_EQ(outer.cq_ready(), 0u);
+         prepare_nop(inner, 2);
+         submit_all(inner);
+         EXPECT_EQ(outer.cq_ready(), 1u) << "by the call that submitted to the inner ring";
+         EXPECT_EQ(take(outer).res, POLLIN);
+         take(inner);
+       }},
+      {suite,
        "IsReadableWhileABacklogWaits",
        {.features = IORING_FEAT_NODROP, .since = {5, 8}},
        [](KernelUnderTest& kernel) {

@@ -70,6 +70,20 @@ std::vector<Behaviour> ring_personality_behaviours() {
          EXPECT_EQ(nop_as(ring, id), 0);
          EXPECT_EQ(nop_as(ring, id), 0) << "as often as one likes";
        }},
+      {suite,
+       "DoesNotInstallDescriptors",
+       {.opcodes = {uapi::kOpFixedFdInstall}, .register_ops = {IORING_REGISTER_PERSONALITY}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         const Fd file = make_file("hello");
+         const int fd = file.get();
+         ASSERT_EQ(ring.register_op(IORING_REGISTER_FILES, const_cast<int*>(&fd), 1), 0);
+         io_uring_sqe& sqe = next_sqe(ring, 1);
+         sqe.opcode = uapi::kOpFixedFdInstall;
+         sqe.flags = IOSQE_FIXED_FILE;
+         sqe.personality = static_cast<std::uint16_t>(register_personality(ring));
+         EXPECT_EQ(run_one(ring), (Completion{1, -EPERM, 0})) << "they are the task's own";
+       }},
       {suite, "MustBeRegistered", needs,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -73,6 +73,21 @@ void add_pipe_behaviours(std::vector<Behaviour>& behaviours) {
          prepare_pipe(ring, fds, 0, 2);
          EXPECT_EQ(run_one(ring).res, 0);
          expect_piped_through_slots(ring, 1, 2);
+         const bool told = kernel.profile().semantics.pipe_tells_slots;
+         EXPECT_EQ(fds[0], told ? 1 : 0);
+         EXPECT_EQ(fds[1], told ? 2 : 0);
+       }},
+      {suite,
+       "TakesBackAPipeThatItCannotTellOf",
+       {.opcodes = {uapi::kOpPipe}, .switches_on = {&Semantics::pipe_tells_slots}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel);
+         register_empty_table(ring, 4);
+         int unused[2];
+         prepare_pipe(ring, unused, 0, 2).addr = 8;
+         EXPECT_EQ(run_one(ring).res, -EFAULT);
+         EXPECT_EQ(slot_content(ring, 1), std::to_string(-EBADF));
+         EXPECT_EQ(slot_content(ring, 2), std::to_string(-EBADF));
        }},
       {suite, "MakesAPipeOfAnyTwoSlots", pipe,
        [](KernelUnderTest& kernel) {

@@ -102,6 +102,25 @@ std::vector<Behaviour> receive_behaviours() {
          EXPECT_EQ(receive_all(pair.far.get(), 4), "4567") << "nothing is lost";
        }},
       {suite,
+       "LetsOthersHaveTheirTurn",
+       {.opcodes = {IORING_OP_RECV, IORING_OP_PROVIDE_BUFFERS}, .switches_on = {&Semantics::multishot_takes_turns}},
+       [](KernelUnderTest& kernel) {
+         constexpr unsigned kEach = 40;
+         Ring ring = open_ring(kernel, {.sq_entries = 8, .cq_entries = 4 * kEach});
+         BufferPool pool(2 * kEach, 1);
+         ASSERT_EQ(provide(ring, pool, kGroup), 0);
+         const SocketPair pairs[2] = {make_stream_pair(), make_stream_pair()};
+         for (std::uint64_t which = 0; which < 2; ++which) {
+           write_text(pairs[which].near.get(), std::string(kEach, 'x'));
+           prepare_recv_multishot(ring, pairs[which].far.get(), kGroup, which);
+         }
+         submit_all(ring);
+         const std::vector<Completion> completions = take(ring, 2 * kEach);
+         EXPECT_EQ(completions[32].user_data, 0u);
+         EXPECT_EQ(completions[33].user_data, 1u) << "after the first try and 32 more";
+         EXPECT_EQ(completions[2 * 33].user_data, 0u);
+       }},
+      {suite,
        "MissesBuffersOnlyWhenDataComes",
        {.opcodes = {IORING_OP_RECV, IORING_OP_PROVIDE_BUFFERS},
         .switches_on = {&Semantics::recv_multishot},
@@ -249,9 +268,7 @@ std::vector<Behaviour> message_behaviours() {
          const BoundSocket from = make_udp_socket();
          const BoundSocket to = make_udp_socket();
          msghdr message{};
-         message.msg_namelen = sizeof(sockaddr_in);
-         sockaddr_in unused{};
-         message.msg_name = &unused;
+         message.msg_namelen = sizeof(sockaddr_in);  // how much room to leave; where is the buffer's matter
          prepare_message_multishot(ring, to.socket.get(), message, 1);
          submit_all(ring);
          for (unsigned i = 0; i < 2; ++i) {

@@ -277,6 +277,26 @@ void add_eventfd_behaviours(std::vector<Behaviour>& behaviours) {
          EXPECT_GE(eventfd_count(eventfd.get()), 1u);
          EXPECT_EQ(ring.unregister_eventfd(), 0);
        }},
+      {suite,
+       "IsSignalledLaterWhereItWasWhatWokeTheRequest",
+       {.opcodes = {IORING_OP_READ},
+        .setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        .register_ops = {IORING_REGISTER_EVENTFD}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(
+             kernel, {.sq_entries = 8, .setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN});
+         const Fd eventfd = make_eventfd();
+         ASSERT_EQ(ring.register_eventfd(eventfd.get()), 0);
+         std::uint64_t count = 0;
+         io_uring_prep_read(&next_sqe(ring, 1), eventfd.get(), &count, sizeof count, 0);
+         submit_all(ring);
+         prepare_nop(ring, 2);
+         submit_all(ring);
+         const std::vector<Completion> completions = take(ring, 2);
+         EXPECT_EQ(find(completions, 1).res, static_cast<std::int32_t>(sizeof count));
+         EXPECT_EQ(count, 1u) << "the NOP's; that it woke the read is told when the read is over";
+         EXPECT_EQ(ring.unregister_eventfd(), 0);
+       }},
       {suite, "IsLeftAloneOnceUnregistered", eventfds,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

@@ -59,7 +59,9 @@ void register_ring_suites(std::span<const KernelCase> kernels) {
                                  ring_sqpoll_behaviours,
                                  ring_sqe_sizes_behaviours,
                                  ring_single_issuer_behaviours,
-                                 ring_sync_cancel_behaviours};
+                                 ring_sync_cancel_behaviours,
+                                 ring_user_memory_behaviours,
+                                 ring_priority_behaviours};
   for (const Source behaviours : kSources) register_behaviours(behaviours(), kernels);
 }
 

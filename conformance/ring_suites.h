@@ -63,5 +63,7 @@ std::vector<Behaviour> ring_sqpoll_behaviours();
 std::vector<Behaviour> ring_sqe_sizes_behaviours();
 std::vector<Behaviour> ring_single_issuer_behaviours();
 std::vector<Behaviour> ring_sync_cancel_behaviours();
+std::vector<Behaviour> ring_user_memory_behaviours();
+std::vector<Behaviour> ring_priority_behaviours();
 
 }  // namespace assay::conformance

@@ -1,8 +1,11 @@
 // What provided buffers and tags do: no feature bit tells.
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -94,6 +97,69 @@ Verdict try_selection_at_end(Kernel& kernel) {
   return (end->flags & IORING_CQE_F_BUFFER) != 0;
 }
 
+constexpr std::size_t kPage = 4096;
+
+/// Reads from a file that has nothing into an incremental buffer, whose ring is in the first page of `memory`.
+Verdict read_nothing(Kernel& kernel, int empty, void* memory) {
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  io_uring_buf_reg request{};
+  request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+  request.ring_entries = 1;
+  request.bgid = kGroup;
+  uapi::set_pbuf_flags(request, uapi::kPbufRingInc);
+  if (!ring || ring->register_op(IORING_REGISTER_PBUF_RING, &request, 1) != 0) return std::nullopt;
+  auto& buffer = *static_cast<io_uring_buf*>(memory);
+  buffer.addr = request.ring_addr + kPage;
+  buffer.len = kBufferBytes;
+  __atomic_store_n(&static_cast<io_uring_buf_ring*>(memory)->tail, 1, __ATOMIC_RELEASE);
+  io_uring_sqe& read = next_sqe(*ring, IORING_OP_READ, 1);
+  read.fd = empty;
+  read.len = kBufferBytes / 2;
+  read.flags = IOSQE_BUFFER_SELECT;
+  read.buf_group = kGroup;
+  const auto end = find_completion(run_trial(*ring, 1), 1);
+  return end && end->res == 0 ? Verdict((end->flags & uapi::kCqeFBufMore) != 0) : std::nullopt;
+}
+
+Verdict try_incremental_end(Kernel& kernel) {
+  const int empty = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  void* const memory = ::mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (empty < 0 || memory == MAP_FAILED) return std::nullopt;
+  const Verdict told = read_nothing(kernel, empty, memory);
+  ::munmap(memory, 2 * kPage);
+  ::close(empty);
+  return told;
+}
+
+/// Two multishot receives with more to receive than either may at a stretch.
+Verdict try_turns(Kernel& kernel) {
+  constexpr unsigned kEach = 40;
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4, .cq_entries = 4 * kEach});
+  const TrialFds pairs[2] = {TrialFds::sockets(), TrialFds::sockets()};
+  if (!ring || !pairs[0] || !pairs[1]) return std::nullopt;
+  const std::array<char, kEach> text{};
+  std::array<char, 2 * kEach> memory{};
+  io_uring_sqe& provide = next_sqe(*ring, IORING_OP_PROVIDE_BUFFERS, 9);
+  provide.fd = 2 * kEach;
+  provide.addr = reinterpret_cast<std::uintptr_t>(memory.data());
+  provide.len = 1;
+  provide.buf_group = kGroup;
+  const auto provided = find_completion(run_trial(*ring, 1), 9);
+  if (!provided || provided->res < 0) return std::nullopt;
+  for (std::uint64_t which = 0; which < 2; ++which) {
+    if (::write(pairs[which][1], text.data(), kEach) != kEach) return std::nullopt;
+    io_uring_sqe& receive = next_sqe(*ring, IORING_OP_RECV, which);
+    receive.fd = pairs[which][0];
+    receive.flags = IOSQE_BUFFER_SELECT;
+    receive.buf_group = kGroup;
+    receive.ioprio = IORING_RECV_MULTISHOT;
+  }
+  const std::vector<TrialCompletion> completions = run_trial(*ring, 2 * kEach);
+  if (completions.size() < 2 * kEach) return std::nullopt;
+  const auto first = completions.begin();
+  return std::any_of(first, first + kEach, [](const TrialCompletion& each) { return each.user_data == 1; });
+}
+
 /// Registers the files with tags, from 10 on. 0 or a negative errno.
 int register_tagged(Ring& ring, std::array<std::int32_t, 2> files) {
   const std::array<std::uint64_t, 2> tags = {10, 11};
@@ -143,6 +209,8 @@ std::vector<SwitchTrial> try_buffer_switches(Kernel& kernel) {
       {&Semantics::zero_length_is_all, selection.zero_is_all},
       {&Semantics::waiting_keeps_buffer, try_waiting_selection(kernel)},
       {&Semantics::end_uses_buffer, try_selection_at_end(kernel)},
+      {&Semantics::incremental_rest_told, try_incremental_end(kernel)},
+      {&Semantics::multishot_takes_turns, try_turns(kernel)},
       {&Semantics::tags_of_gone_tables, try_gone_table(kernel)},
       {&Semantics::tags_wait_for_others, try_tag_of_other(kernel)},
   };

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 
 #include "assay/backend/uapi.h"
@@ -111,6 +112,21 @@ Verdict try_failed_fsync(Kernel& kernel) {
   return next->res == -ECANCELED;
 }
 
+/// A pipe into two slots of a file table.
+Verdict try_pipe_slots(Kernel& kernel) {
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 4});
+  const std::array<std::int32_t, 4> nothing = {-1, -1, -1, -1};
+  if (!ring || ring->register_files(nothing) != 0) return std::nullopt;
+  std::array<std::int32_t, 2> told = {-1, -1};
+  io_uring_sqe& pipe = next_sqe(*ring, uapi::kOpPipe, 1);
+  pipe.fd = 0;
+  pipe.addr = reinterpret_cast<std::uintptr_t>(told.data());
+  pipe.file_index = 2;  // counted from one
+  const auto made = find_completion(run_trial(*ring, 1), 1);
+  if (!made || made->res != 0) return std::nullopt;
+  return told[0] == 1 && told[1] == 2;
+}
+
 }  // namespace
 
 std::vector<SwitchTrial> try_file_switches(Kernel& kernel) {
@@ -121,6 +137,7 @@ std::vector<SwitchTrial> try_file_switches(Kernel& kernel) {
       {&Semantics::failed_fsync_cuts_chain, try_failed_fsync(kernel)},
       {&Semantics::direct_descriptors, at_slot ? Verdict(*at_slot == -ENXIO) : std::nullopt},
       {&Semantics::direct_allocation, anywhere ? Verdict(*anywhere == -ENFILE) : std::nullopt},
+      {&Semantics::pipe_tells_slots, try_pipe_slots(kernel)},
       {&Semantics::second_descriptor_refused, try_second_descriptor(kernel)},
       {&Semantics::link_timeout_tells_etime, try_limited_futex(kernel)},
   };

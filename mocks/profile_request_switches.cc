@@ -119,6 +119,12 @@ const std::vector<Switch>& request_switches() {
        .since = {5, 19},
        .until = {},
        .member = &Semantics::direct_allocation},
+      {.name = "pipe_tells_slots",
+       .meaning = "PIPE into given slots of the file table tells their numbers",
+       // Backported to 6.18 and 6.19, whose later releases have it.
+       .since = {7, 0},
+       .until = {},
+       .member = &Semantics::pipe_tells_slots},
       {.name = "second_descriptor_refused",
        .meaning = "FSYNC, STATX and other old operations refuse io_uring_sqe::file_index",
        .since = {5, 15},

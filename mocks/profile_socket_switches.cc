@@ -93,6 +93,17 @@ const std::vector<Switch>& socket_switches() {
        .since = {6, 0},
        .until = {},
        .member = &Semantics::zero_length_is_all},
+      {.name = "incremental_rest_told",
+       .meaning = "room left in an incremental buffer is told of at the end and of regular files, too",
+       // Backported to 6.12, 6.18 and 6.19, whose later releases have it.
+       .since = {7, 0},
+       .until = {},
+       .member = &Semantics::incremental_rest_told},
+      {.name = "multishot_takes_turns",
+       .meaning = "a multishot RECV lets others have their turn after some receives",
+       .since = {6, 8},
+       .until = {},
+       .member = &Semantics::multishot_takes_turns},
   };
   return table;
 }

@@ -114,6 +114,8 @@ struct Semantics {
   bool direct_descriptors = false;
   /// The kernel chooses the slot for IORING_FILE_INDEX_ALLOC (5.19).
   bool direct_allocation = false;
+  /// PIPE into given slots writes their numbers where it is to tell of its ends (7.0), rather than 0 twice.
+  bool pipe_tells_slots = false;
   /// FSYNC, STATX and other operations that have been there for long refuse a file_index, which means nothing to them
   /// (5.15).
   bool second_descriptor_refused = false;
@@ -160,6 +162,12 @@ struct Semantics {
   bool end_uses_buffer = false;
   /// A length of 0 means all of the provided buffer (6.0).
   bool zero_length_is_all = false;
+
+  /// Whoever leaves room in a buffer of an incremental ring says so by IORING_CQE_F_BUF_MORE, at the end of a stream
+  /// and when it read a regular file, too (7.0).
+  bool incremental_rest_told = false;
+  /// A multishot RECV lets others have their turn after some receives (6.8), rather than go on until nothing is left.
+  bool multishot_takes_turns = false;
 
   friend bool operator==(const Semantics&, const Semantics&) = default;
 };

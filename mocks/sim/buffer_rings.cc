@@ -99,8 +99,7 @@ int SimRing::buffer_ring_status(void* arg, unsigned count) {
   if (group == nullptr) return -ENOENT;
   if (!group->is_ring()) return -EINVAL;
   status.head = group->head();
-  std::memcpy(arg, &status, sizeof status);
-  return 0;
+  return copy_to_user(arg, &status, sizeof status) ? 0 : -EFAULT;
 }
 
 int SimRing::map(std::uint64_t offset, std::size_t bytes, void** address) {

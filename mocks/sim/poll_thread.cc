@@ -30,8 +30,8 @@ void PollThread::stay_awake() {
 
 bool PollThread::run(SimRing& ring) {
   if (!awake_) return false;
-  if (ring.has_sqes()) {
-    ring.submit(ring.memory().sq_entries());
+  // What it cannot submit (-EBUSY while completions overflow) does not keep it busy.
+  if (ring.has_sqes() && ring.submit(ring.memory().sq_entries()) > 0) {
     stay_awake();
     return true;
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
@@ -19,8 +20,14 @@ void SimRing::queue_task_work(Request& request, Step step) {
   if (task_work_.empty()) {
     if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
     if (has_flag(IORING_SETUP_DEFER_TASKRUN) && eventfd_) {
-      cq_changed_ = true;  // with deferred task work the eventfd already tells that there is some
-      signal_eventfd();
+      // With deferred task work the eventfd already tells that there is some. Where it is by this very eventfd that the
+      // request was woken, the kernel must not signal it at that moment, and does so a little later.
+      if (request.in_epoll && same_file(request.armed_fd, eventfd_.get())) {
+        eventfd_put_off_ = true;
+      } else {
+        cq_changed_ = true;
+        signal_eventfd();
+      }
     }
   }
   request.step = step;
@@ -47,6 +54,7 @@ bool SimRing::run_passes(std::size_t wanted, std::size_t limit) {
     commit();
   } while (!task_work_.empty() && run < limit && run < wanted);
   batching_ = false;
+  if (std::exchange(eventfd_put_off_, false)) signal_eventfd();
   if (has_taskrun_flag) {
     if (task_work_.empty()) {
       memory_.clear_sq_flag(IORING_SQ_TASKRUN);
@@ -293,9 +301,9 @@ bool SimRing::readable() const {
   return cq_.waiting() > 0 || cq_.has_backlog() || (has_flag(IORING_SETUP_DEFER_TASKRUN) && !task_work_.empty());
 }
 
-void SimRing::update_doorbell() {
+bool SimRing::update_doorbell() {
   const bool ring = readable();
-  if (ring == doorbell_rung_ || !doorbell_) return;
+  if (ring == doorbell_rung_ || !doorbell_) return false;
   std::uint64_t count = 1;
   if (ring) {
     static_cast<void>(!::write(doorbell_.get(), &count, sizeof count));
@@ -303,6 +311,7 @@ void SimRing::update_doorbell() {
     static_cast<void>(!::read(doorbell_.get(), &count, sizeof count));
   }
   doorbell_rung_ = ring;
+  return ring;
 }
 
 }  // namespace assay::internal

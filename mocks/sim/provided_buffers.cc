@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <climits>
 
+#include "assay/mocks/sim/user_memory.h"
+
 namespace assay::internal {
 
 namespace {
@@ -54,8 +56,13 @@ int BufferGroup::map(std::size_t bytes, void** address) const {
   return 0;
 }
 
+bool BufferGroup::is_there() const {
+  return ring_ == nullptr || owned_bytes_ != 0 || is_user_memory(ring_, (mask_ + 1) * sizeof(io_uring_buf));
+}
+
 std::size_t BufferGroup::available() const {
   if (ring_ == nullptr) return list_.size();
+  if (!is_there()) return 0;
   return static_cast<std::uint16_t>(__atomic_load_n(&ring_->tail, __ATOMIC_ACQUIRE) - head_);
 }
 
@@ -69,7 +76,7 @@ bool BufferGroup::commit(std::size_t bytes, unsigned count) {
     head_ = static_cast<std::uint16_t>(head_ + count);
     return true;
   }
-  while (bytes > 0) {
+  while (bytes > 0 && is_there()) {
     io_uring_buf& buffer = ring_entry(head_);
     const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, buffer.len));
     const std::uint32_t left = buffer.len - part;
@@ -115,7 +122,7 @@ int ProvidedBuffers::select(SelectedBuffer& selected, std::uint16_t group, std::
   selected.whole = buffer.bytes;
   selected.last = from->available() == (from->is_ring() ? 1u : 0u);
   if (from->is_ring() && at_once) {
-    from->commit(selected.bytes, 1);
+    selected.leaves_rest = !from->commit(selected.bytes, 1) && rules_.rest_told;
     selected.committed = true;
   }
   return 0;
@@ -170,8 +177,11 @@ std::uint32_t ProvidedBuffers::use(SelectedBuffer& selected, std::int32_t bytes,
   BufferGroup* group = find(selected.group);
   if (selected.kind == SelectedBuffer::Kind::kRing && !selected.committed && group != nullptr && group->is_ring() &&
       bytes >= 0) {
-    if (!group->commit(static_cast<std::size_t>(bytes), count)) flags |= uapi::kCqeFBufMore;
+    selected.leaves_rest = !group->commit(static_cast<std::size_t>(bytes), count);
+    // Where nothing was filled, nothing was used up either, but some kernels forgot to say so.
+    if (group->incremental() && bytes == 0) selected.leaves_rest = rules_.rest_told;
   }
+  if (selected.leaves_rest) flags |= uapi::kCqeFBufMore;
   selected = {};
   return flags;
 }

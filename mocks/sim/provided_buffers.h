@@ -23,6 +23,8 @@ struct SelectedBuffer {
   Kind kind = Kind::kNone;
   /// The ring's head has moved past it, so it can no longer be given back.
   bool committed = false;
+  /// The head has moved, and something is left of it.
+  bool leaves_rest = false;
   /// Part of it holds data already: it stays with its request.
   bool kept = false;
   /// It was the last of its group.
@@ -58,6 +60,9 @@ class BufferGroup {
   bool is_ring() const { return ring_ != nullptr; }
   bool incremental() const { return incremental_; }
   std::uint16_t head() const { return head_; }
+  /// Whether what it is made of is still there: the user may have unmapped a ring of his own. (A kernel would keep its
+  /// pages.)
+  bool is_there() const;
   /// Buffers that can be selected now.
   std::size_t available() const;
 
@@ -89,6 +94,8 @@ class ProvidedBuffers {
     bool oldest_first = true;
     /// A length of 0 means all of the buffer (6.0).
     bool zero_is_all = true;
+    /// What is left of an incremental buffer is always told of, see Semantics::incremental_rest_told.
+    bool rest_told = true;
   };
 
   void set_rules(const Rules& rules) { rules_ = rules; }

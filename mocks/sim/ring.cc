@@ -31,8 +31,9 @@ int SimRing::open(io_uring_params& params) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (::epoll_ctl(ring_fd_.get(), EPOLL_CTL_ADD, doorbell_.get(), &event) != 0) return -ENOMEM;
-  provided_buffers_.set_rules(
-      {.oldest_first = world_.semantics().oldest_buffer_first, .zero_is_all = world_.semantics().zero_length_is_all});
+  provided_buffers_.set_rules({.oldest_first = world_.semantics().oldest_buffer_first,
+                               .zero_is_all = world_.semantics().zero_length_is_all,
+                               .rest_told = world_.semantics().incremental_rest_told});
   if (has_flag(IORING_SETUP_SQPOLL)) {
     const SimRing* group = has_flag(IORING_SETUP_ATTACH_WQ) ? world_.find(static_cast<int>(params.wq_fd)) : nullptr;
     poll_thread_ = group != nullptr ? group->poll_thread_ : std::make_shared<PollThread>(world_.clock());

@@ -127,8 +127,8 @@ class SimRing {
   void disarm_timer(Request& request);
   Nanoseconds next_deadline() const;
   int armed_files_fd() const { return armed_count_ > 0 ? armed_files_.get() : -1; }
-  /// Makes the ring fd readable, or not, as the CQ is at the moment.
-  void update_doorbell();
+  /// Makes the ring fd readable, or not, as the CQ is at the moment. Returns whether it became readable.
+  bool update_doorbell();
   /// Whether poll(2) on the ring's fd shows POLLIN.
   bool readable() const;
   /// Waiting for what has no file to poll (revisits.cc).
@@ -349,6 +349,7 @@ class SimRing {
   ProvidedBuffers provided_buffers_;
   Descriptor eventfd_;
   bool eventfd_only_async_ = false;
+  bool eventfd_put_off_ = false;
   Personalities personalities_;
   Restrictions restrictions_;
   clockid_t clock_ = CLOCK_MONOTONIC;

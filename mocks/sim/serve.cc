@@ -26,7 +26,7 @@ bool SimWorld::has_spinning_poll_thread() const {
 }
 
 void SimWorld::serve() {
-  std::unique_lock lock(mutex_);
+  std::unique_lock lock(mutex_.get());
   Nanoseconds spins_until = 0;
   while (!stops_serving_) {
     const bool moved = step(false) || revisit_all();
@@ -50,7 +50,7 @@ void SimWorld::serve() {
 
 void SimWorld::stop_serving() {
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(mutex_.get());
     stops_serving_ = true;
   }
   poke();

@@ -12,8 +12,7 @@ class SimWorld;
 /// poll threads do in Linux, and runs the task work of threads that Linux would interrupt for it.
 ///
 /// It blocks all signals, so those that mean the process find another thread. fork(2) leaves it behind: the child has
-/// one of its own from the first ring that it sets up, and is never left with the world locked by a thread that it does
-/// not have.
+/// one of its own from the first ring that it sets up.
 class ServiceThread {
  public:
   explicit ServiceThread(SimWorld& world);

@@ -21,6 +21,9 @@ inline bool copy_from_user(void* to, std::uint64_t from, std::size_t bytes) {
 
 /// Copies to what the caller points to; false where a kernel would fault.
 bool copy_to_user(std::uint64_t to, const void* from, std::size_t bytes);
+inline bool copy_to_user(void* to, const void* from, std::size_t bytes) {
+  return copy_to_user(reinterpret_cast<std::uint64_t>(to), from, bytes);
+}
 
 /// An array that the caller points to, perhaps to nowhere and at no address that its type may have: its elements are
 /// copied one by one, as a kernel does it.

@@ -23,14 +23,16 @@ class SimWorld::Visit {
     SimRing& ring_;
   };
 
-  explicit Visit(SimWorld& world) : world_(world) {
+  /// `in_call` is whether the thread makes a system call, as opposed to spinning.
+  explicit Visit(SimWorld& world, bool in_call = true) : world_(world), in_call_(in_call) {
     world_.inside_.fetch_add(1, std::memory_order_relaxed);
-    lock_ = std::unique_lock(world_.mutex_);
+    lock_ = std::unique_lock(world_.mutex_.get());
+    if (world_.fork_generation_ != fork_generation()) world_.forget_inherited();
   }
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
   ~Visit() {
-    for (const auto& ring : world_.rings_) ring->update_doorbell();
+    world_.tell_watchers(in_call_);
     world_.inside_.fetch_sub(1, std::memory_order_relaxed);
     // Whatever this call did may be what others wait for.
     world_.wake_sleepers();
@@ -40,6 +42,7 @@ class SimWorld::Visit {
 
  private:
   SimWorld& world_;
+  const bool in_call_;
   std::unique_lock<std::mutex> lock_;
 };
 

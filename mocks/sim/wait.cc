@@ -114,7 +114,6 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
     ring.flush_backlog();
     if (cq.dropped() && semantics.ebadr_after_drop) result = -EBADR;
     if (result != 0 || enough()) break;
-    if (result == 0 && clock_.now() >= wait.deadline) result = -ETIME;
     if (!min_wait_over && clock_.now() >= min_deadline) {
       min_wait_over = true;
       // Whatever is there by now will do; without a longer limit the wait is over even with nothing.
@@ -126,9 +125,11 @@ int SimWorld::wait_for_completions(Visit& visit, SimRing& ring, unsigned min_com
       }
     }
     if (min_wait > 0 && min_wait_over && cq.waiting() > 0) break;
+    // A limit that is shorter than the minimum counts only when that is over.
+    if (result == 0 && min_wait_over && clock_.now() >= wait.deadline) result = -ETIME;
     if (result != 0) break;
     Wait pause = wait;
-    if (!min_wait_over) pause.deadline = std::min(wait.deadline, min_deadline);
+    if (!min_wait_over) pause.deadline = min_deadline;
     result = sleep(visit, pause);
     if (result != 0) break;
   }

@@ -71,14 +71,14 @@ void SimWorld::release(SimRing* ring) {
 
 int SimWorld::setup(unsigned entries, io_uring_params* params) {
   Visit visit(*this);
-  if (!is_user_memory(params, sizeof *params)) return -EFAULT;
-  io_uring_params filled = *params;
+  io_uring_params filled;
+  if (!copy_from_user(&filled, params, sizeof filled)) return -EFAULT;
   if (const int error = check_setup(*this, entries, filled); error != 0) return error;
   if (service_ != nullptr && service_->ensure_running() != 0) return -ENOMEM;
   auto ring = std::make_unique<SimRing>(*this, filled.flags);
   if (const int error = ring->open(filled); error != 0) return error;
   filled.features = profile_.features;
-  *params = filled;
+  if (!copy_to_user(params, &filled, sizeof filled)) return -EFAULT;
   worker_limits(filled.sq_entries);
   if (ring->has_flag(uapi::kSetupRegisteredFdOnly)) return setup_registered_only(std::move(ring));
   const int fd = ring->fd();
@@ -97,6 +97,7 @@ int SimWorld::map(int ring_fd, std::uint64_t offset, std::size_t bytes, void** a
 
 int SimWorld::close(int ring_fd) {
   Visit visit(*this);
+  if (inherited_fds_.erase(ring_fd) != 0) return ::close(ring_fd) == 0 ? 0 : -errno;
   SimRing* ring = find(ring_fd);
   if (ring == nullptr) return -EBADF;
   by_fd_.erase(ring_fd);
@@ -106,7 +107,7 @@ int SimWorld::close(int ring_fd) {
 }
 
 int SimWorld::now(clockid_t clock, timespec* time) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_.get());
   if (clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME && clock != CLOCK_REALTIME) return -EINVAL;
   const Nanoseconds now = clock_.now(clock);
   time->tv_sec = now / 1'000'000'000;
@@ -128,6 +129,32 @@ bool SimWorld::step(bool in_call) {
     if (may_run) moved |= ring.run_task_work();
   }
   return moved;
+}
+
+void SimWorld::tell_watchers(bool in_call) {
+  const auto ring_doorbells = [this] {
+    bool rang = false;
+    for (const auto& ring : rings_) rang |= ring->update_doorbell();
+    return rang;
+  };
+  while (ring_doorbells() && rings_.size() > 1) step(in_call);
+}
+
+void SimWorld::forget_inherited() {
+  fork_generation_ = fork_generation();
+  for (const auto& [fd, ring] : by_fd_) inherited_fds_.insert(fd);
+  by_fd_.clear();
+  registered_rings_.clear();
+  // Not taken down: that would disarm what the parent shares with us. What they hold goes with the process.
+  for (auto& ring : rings_) static_cast<void>(ring.release());
+  rings_.clear();
+  // No other thread came along; this one is inside.
+  inside_ = 1;
+  waiting_ = 0;
+  wait_deadlines_.clear();
+  sleepers_.clear();
+  spare_wakers_.clear();
+  if (poke_) poke_ = Descriptor::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg,
@@ -211,7 +238,7 @@ WorkerLimits& SimWorld::worker_limits(unsigned sq_entries) {
 }
 
 void SimWorld::relax(int ring_fd) {
-  Visit visit(*this);
+  Visit visit(*this, false);
   if (find(ring_fd) == nullptr) return;
   // A loop that spins while nothing can happen must see time go by, or it would never end.
   if (!step(false)) clock_.advance_to(clock_.now() + 1'000);
@@ -228,7 +255,7 @@ int SimWorld::wake_futex(FutexWake wake) {
 }
 
 std::string SimWorld::describe_waiting() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_.get());
   std::string text;
   for (const auto& ring : rings_) ring->describe_waiting(text);
   return text;

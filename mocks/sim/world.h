@@ -19,6 +19,7 @@
 #include "assay/mocks/sim/buffers_in_flight.h"
 #include "assay/mocks/sim/clock.h"
 #include "assay/mocks/sim/descriptor.h"
+#include "assay/mocks/sim/fork.h"
 #include "assay/mocks/sim/locked_memory.h"
 #include "assay/mocks/sim/registration/workers.h"
 #include "assay/mocks/sim/service_thread.h"
@@ -84,7 +85,6 @@ class SimWorld {
   /// What it does until `stop_serving`: goes on with whatever can go on, and sleeps while nothing can.
   void serve();
   void stop_serving();
-  std::mutex& mutex() { return mutex_; }
   /// Makes the service thread look again. Callable on any thread, without the lock.
   void poke();
 
@@ -105,10 +105,14 @@ class SimWorld {
   int setup_registered_only(std::unique_ptr<SimRing> ring);
   int register_ring_fds(void* arg, unsigned nr_args);
   int unregister_ring_fds(void* arg, unsigned nr_args);
+  /// In a child process, once: leaves the rings to the parent.
+  void forget_inherited();
   /// Drops a reference to a ring and takes it down with the last.
   void release(SimRing* ring);
   /// Gives every ring what can go on now. `in_call` is whether the thread makes a system call, as opposed to spinning.
   bool step(bool in_call);
+  /// Makes the rings' fds readable, or not; rings that watch those of others go on.
+  void tell_watchers(bool in_call);
   int parse_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait,
                  Nanoseconds* min_wait);
   int parse_registered_wait(const SimRing& ring, unsigned flags, const void* arg, std::size_t arg_bytes, Wait* wait,
@@ -134,7 +138,11 @@ class SimWorld {
   Chooser* chooser_;
   std::uint64_t serial_ = 0;
 
-  std::mutex mutex_;
+  ForkSafeMutex mutex_;
+  /// Where it differs from what it is now, all rings are those of a parent process.
+  std::uint64_t fork_generation_ = fork_generation();
+  /// fds of rings that this process inherited and cannot use.
+  std::set<int> inherited_fds_;
   LockedMemory locked_memory_;
   std::map<int, SimRing*> by_fd_;
   std::vector<std::unique_ptr<SimRing>> rings_;  // in order of creation

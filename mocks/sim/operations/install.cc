@@ -17,7 +17,9 @@ int prepare_fixed_fd_install(SimRing&, Request& request) {
       sqe.off == 0 && sqe.addr == 0 && sqe.len == 0 && sqe.buf_index == 0 && sqe.splice_fd_in == 0 && sqe.addr3 == 0;
   if (!clean) return -EINVAL;
   if (!(sqe.flags & IOSQE_FIXED_FILE)) return -EBADF;
-  return static_cast<std::uint32_t>(sqe.rw_flags) & ~uapi::kFixedFdNoCloexec ? -EINVAL : 0;
+  if ((static_cast<std::uint32_t>(sqe.rw_flags) & ~uapi::kFixedFdNoCloexec) != 0) return -EINVAL;
+  // The descriptor is the task's own, so nobody else may make it.
+  return request.credentials != nullptr ? -EPERM : 0;
 }
 
 Outcome issue_fixed_fd_install(SimRing& ring, Request& request) {

@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstring>
 
+#include "assay/mocks/sim/operations/priority.h"
 #include "assay/mocks/sim/operations/read_write.h"
 #include "assay/mocks/sim/operations/registered_buffers.h"
 #include "assay/mocks/sim/ring.h"
@@ -190,6 +191,13 @@ int prepare_registered_vector(SimRing&, Request& request) { return import_vector
 
 Outcome issue_write(SimRing& ring, Request& request) { return issue(ring, request, true); }
 
+/// What all of them check first.
+template <int (*prepare)(SimRing&, Request&)>
+int prepare_prioritised(SimRing& ring, Request& request) {
+  const int error = check_priority(ring.world(), request.sqe().ioprio);
+  return error != 0 ? error : prepare(ring, request);
+}
+
 constexpr Operation reads(int (*prepare)(SimRing&, Request&), KernelVersion selects_buffers_since = {}) {
   return {.prepare = prepare,
           .issue = issue_read,
@@ -219,13 +227,13 @@ Outcome issue_read(SimRing& ring, Request& request) {
   return read(ring, request);
 }
 
-extern const Operation kReadv = reads(prepare_vectored, {5, 7});
-extern const Operation kWritev = writes(prepare_vectored);
-extern const Operation kReadFixed = reads(prepare_registered_buffer);
-extern const Operation kWriteFixed = writes(prepare_registered_buffer);
-extern const Operation kRead = reads(prepare_single_buffer, {5, 7});
-extern const Operation kWrite = writes(prepare_single_buffer);
-extern const Operation kReadvFixed = reads(prepare_registered_vector);
-extern const Operation kWritevFixed = writes(prepare_registered_vector);
+extern const Operation kReadv = reads(prepare_prioritised<prepare_vectored>, {5, 7});
+extern const Operation kWritev = writes(prepare_prioritised<prepare_vectored>);
+extern const Operation kReadFixed = reads(prepare_prioritised<prepare_registered_buffer>);
+extern const Operation kWriteFixed = writes(prepare_prioritised<prepare_registered_buffer>);
+extern const Operation kRead = reads(prepare_prioritised<prepare_single_buffer>, {5, 7});
+extern const Operation kWrite = writes(prepare_prioritised<prepare_single_buffer>);
+extern const Operation kReadvFixed = reads(prepare_prioritised<prepare_registered_vector>);
+extern const Operation kWritevFixed = writes(prepare_prioritised<prepare_registered_vector>);
 
 }  // namespace assay::internal

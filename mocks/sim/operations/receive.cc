@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 
@@ -58,6 +59,20 @@ using Header = io_uring_recvmsg_out;
 
 std::size_t header_bytes(const MessageState& state) { return sizeof(Header) + state.name_bytes + state.control_bytes; }
 
+/// Writes to the user's header what recvmsg(2) writes there. Returns false where a kernel would fault.
+bool tell_of_message(const MessageState& state, const msghdr& header) {
+  const auto tell = [&](std::size_t offset, const auto& member) {
+    return copy_to_user(reinterpret_cast<std::uint64_t>(state.user_header) + offset, &member, sizeof member);
+  };
+  if (header.msg_name != nullptr) {
+    const auto length = std::min<std::size_t>(header.msg_namelen, state.name_bytes);
+    if (!copy_to_user(state.name, header.msg_name, length)) return false;
+    if (!tell(offsetof(msghdr, msg_namelen), header.msg_namelen)) return false;
+  }
+  return tell(offsetof(msghdr, msg_flags), header.msg_flags) &&
+         tell(offsetof(msghdr, msg_controllen), header.msg_controllen);
+}
+
 Received receive(const Request& request, MessageState& state, const std::vector<iovec>& buffers) {
   msghdr header{};
   sockaddr_storage name;
@@ -77,18 +92,8 @@ Received receive(const Request& request, MessageState& state, const std::vector<
     return received;
   }
   received.truncated = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-  if (!is_message(request)) return received;
-  const auto tell = [&](std::size_t offset, const auto& member) {
-    const std::uint64_t address = reinterpret_cast<std::uint64_t>(state.user_header) + offset;
-    if (!copy_to_user(address, &member, sizeof member)) received.bytes = -EFAULT;
-  };
-  if (header.msg_name != nullptr) {
-    const auto length = std::min<std::size_t>(header.msg_namelen, state.name_bytes);
-    copy_to_user(reinterpret_cast<std::uint64_t>(state.name), &name, length);
-    tell(offsetof(msghdr, msg_namelen), header.msg_namelen);
-  }
-  tell(offsetof(msghdr, msg_flags), header.msg_flags);
-  tell(offsetof(msghdr, msg_controllen), header.msg_controllen);
+  // The data is gone by then, also where there is no place for what is told besides.
+  if (is_message(request) && !tell_of_message(state, header)) received.bytes = -EFAULT;
   return received;
 }
 
@@ -121,17 +126,29 @@ Received receive_with_header(const Request& request, const MessageState& state, 
   out.controllen = static_cast<std::uint32_t>(header.msg_controllen);
   out.payloadlen = static_cast<std::uint32_t>(bytes);
   out.flags = static_cast<std::uint32_t>(header.msg_flags);
-  std::memcpy(start, &out, sizeof out);
-  std::memcpy(start + sizeof out, &name, std::min<std::size_t>(out.namelen, state.name_bytes));
+  const auto name_bytes = std::min<std::size_t>(out.namelen, std::min<std::size_t>(state.name_bytes, sizeof name));
+  if (!copy_to_user(start, &out, sizeof out) || !copy_to_user(start + sizeof out, &name, name_bytes)) {
+    received.bytes = -EFAULT;
+    return received;
+  }
   received.bytes = static_cast<ssize_t>(before + std::min(static_cast<std::size_t>(bytes), payload.iov_len));
   received.finished = bytes == 0;
   received.truncated = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   return received;
 }
 
+/// How often a multishot receives before others have their turn: once, and MULTISHOT_MAX_RETRY times more.
+unsigned most_turns(const SimWorld& world) { return world.semantics().multishot_takes_turns ? 33 : UINT_MAX; }
+
 bool selects(const Request& request) { return (request.sqe().flags & IOSQE_BUFFER_SELECT) != 0; }
 
 bool is_bundle(const MessageState& state) { return state.has(uapi::kRecvsendBundle); }
+
+/// Whether a multishot bundle was given as much as its length asks for at a time (6.17), so that others have their
+/// turn.
+bool has_had_its_share(const MessageState& state, std::int32_t result) {
+  return is_bundle(state) && state.wanted != 0 && result > 0 && static_cast<std::size_t>(result) >= state.wanted;
+}
 
 /// The buffers of one turn: the caller's own, or selected ones. 0 or an errno.
 int take_buffers(SimRing& ring, Request& request, MessageState& state) {
@@ -141,8 +158,9 @@ int take_buffers(SimRing& ring, Request& request, MessageState& state) {
   std::size_t wanted = std::min<std::size_t>(state.wanted, INT_MAX);
   if (is_bundle(state)) {
     // As many as what waits will fill; where that is unknown, one. (A single buffer is not cut to what is left of a
-    // limit.)
-    auto waiting = static_cast<std::size_t>(std::max(waiting_bytes(ring, request.fd), 0));
+    // limit.) A single byte may be the peer's end, for which no buffer is to be cut.
+    const int told = waiting_bytes(ring, request.fd);
+    auto waiting = static_cast<std::size_t>(told > 1 ? told : 0);
     if (waiting != 0 && wanted != 0) waiting = std::min(waiting, wanted);
     if (waiting != 0 && state.limit != 0) waiting = std::min(waiting, state.limit);
     if (waiting != 0) return groups.select_many(request.selected, group, waiting, &state.left);
@@ -215,7 +233,7 @@ Outcome issue_receive(SimRing& ring, Request& request) {
   if (!is_socket(request.fd)) return finish(ring, request, -ENOTSOCK);
   if (!request.polled && state.has(IORING_RECVSEND_POLL_FIRST)) return Outcome::kWouldBlock;
   const bool never_waits = (state.message_flags & MSG_DONTWAIT) != 0;
-  for (;;) {
+  for (unsigned turn = 1;; ++turn) {
     if (const int error = take_buffers(ring, request, state); error != 0) return finish(ring, request, error);
     const bool with_header = request.multishot && is_message(request);
     const std::size_t asked = total_bytes(state.left);
@@ -259,6 +277,7 @@ Outcome issue_receive(SimRing& ring, Request& request) {
     if (is_message(request)) state.wanted = 0;
     // Up to 6.3 it was tried once more in any case.
     if (waiting == 0 && ring.world().is_since(6, 4)) return Outcome::kWouldBlock;
+    if (turn >= most_turns(ring.world()) || has_had_its_share(state, result)) return Outcome::kWouldBlock;
   }
 }
 

@@ -15,6 +15,14 @@ namespace assay::internal {
 
 namespace {
 
+/// Whether what a multishot RECVMSG writes before the payload has a size that the kernel can reckon with.
+bool fits_before_payload(const msghdr& header) {
+  const std::int64_t most = INT32_MAX - static_cast<std::int64_t>(sizeof(io_uring_recvmsg_out));
+  const auto name_bytes = static_cast<std::int32_t>(header.msg_namelen);
+  return name_bytes >= 0 && name_bytes <= most &&
+         header.msg_controllen <= static_cast<std::uint64_t>(most - name_bytes);
+}
+
 int copy_vector_from_user(MessageState& state, const void* vector, std::size_t count) {
   state.left.resize(count);
   if (!copy_from_user(state.left.data(), vector, count * sizeof(iovec))) return -EFAULT;
@@ -61,10 +69,16 @@ int copy_header_from_user(const SimWorld& world, MessageState& state, const Requ
   msghdr header;
   state.user_header = reinterpret_cast<msghdr*>(request.sqe().addr);
   if (!copy_from_user(&header, state.user_header, sizeof header)) return -EFAULT;
-  if (header.msg_name == nullptr) header.msg_namelen = 0;
-  if (static_cast<std::int32_t>(header.msg_namelen) < 0) return -EINVAL;
-  state.name = header.msg_name;
-  state.name_bytes = std::min<socklen_t>(header.msg_namelen, sizeof(sockaddr_storage));
+  // A multishot RECVMSG learns from it how much room to leave for a name in each buffer, and has no use for a pointer.
+  if (request.multishot) {
+    state.name_bytes = header.msg_namelen;
+    if (!fits_before_payload(header)) return -EOVERFLOW;
+  } else {
+    if (header.msg_name == nullptr) header.msg_namelen = 0;
+    if (static_cast<std::int32_t>(header.msg_namelen) < 0) return -EINVAL;
+    state.name = header.msg_name;
+    state.name_bytes = std::min<socklen_t>(header.msg_namelen, sizeof(sockaddr_storage));
+  }
   if (sends && state.name_bytes > 0) {
     const auto from = reinterpret_cast<std::uint64_t>(header.msg_name);
     if (const int error = copy_address_from_user(&state.address, from, state.name_bytes); error != 0) return error;
