@@ -58,6 +58,13 @@ TEST_F(Fork, RefusesTheParentsRings) {
       0);
 }
 
+TEST_F(Fork, AnswersAsLinuxForARingOfOneIssuer) {
+  const Ring single = std::move(*Ring::create(kernel_, {.sq_entries = 8, .setup_flags = IORING_SETUP_SINGLE_ISSUER}));
+  EXPECT_EQ(in_child([&] { return kernel_.enter(single.fd(), 1, 0, 0, nullptr, 0) == -EEXIST; },
+                     [&] { return kernel_.register_op(single.fd(), IORING_UNREGISTER_FILES, nullptr, 0) == -EEXIST; }),
+            0);
+}
+
 TEST_F(Fork, LeavesTheParentsRequestsAlone) {
   EXPECT_EQ(in_child([&] { return ::write(pipe_[1], "x", 1) == 1; },
                      // A call of the child's own, which must not find the parent's pipe ready.

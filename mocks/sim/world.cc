@@ -61,7 +61,9 @@ int SimWorld::locate(int ring_fd, bool registered, SimRing** ring) {
   }
   *ring = find(ring_fd);
   if (*ring != nullptr) return 0;
-  return ::fcntl(ring_fd, F_GETFD) < 0 ? -EBADF : -EOPNOTSUPP;
+  if (::fcntl(ring_fd, F_GETFD) < 0) return -EBADF;
+  const auto inherited = inherited_fds_.find(ring_fd);
+  return inherited != inherited_fds_.end() ? inherited->second : -EOPNOTSUPP;
 }
 
 void SimWorld::release(SimRing* ring) {
@@ -142,7 +144,8 @@ void SimWorld::tell_watchers(bool in_call) {
 
 void SimWorld::forget_inherited() {
   fork_generation_ = fork_generation();
-  for (const auto& [fd, ring] : by_fd_) inherited_fds_.insert(fd);
+  // A ring of one issuer is none of a child's business in Linux either.
+  for (const auto& [fd, ring] : by_fd_) inherited_fds_[fd] = ring->issuer() != 0 ? -EEXIST : -EOPNOTSUPP;
   by_fd_.clear();
   registered_rings_.clear();
   // Not taken down: that would disarm what the parent shares with us. What they hold goes with the process.

@@ -141,8 +141,8 @@ class SimWorld {
   ForkSafeMutex mutex_;
   /// Where it differs from what it is now, all rings are those of a parent process.
   std::uint64_t fork_generation_ = fork_generation();
-  /// fds of rings that this process inherited and cannot use.
-  std::set<int> inherited_fds_;
+  /// fds of rings that this process inherited and cannot use, and what using them answers.
+  std::map<int, int> inherited_fds_;
   LockedMemory locked_memory_;
   std::map<int, SimRing*> by_fd_;
   std::vector<std::unique_ptr<SimRing>> rings_;  // in order of creation
