@@ -53,5 +53,17 @@ function(assay_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE assay_warnings ${ARG_LINK} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} TEST_PREFIX "${name}:" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  assay_coverage_environment(environment ${name})
+  gtest_discover_tests(${name} TEST_PREFIX "${name}:" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 ${environment})
+endfunction()
+
+# assay_coverage_environment(<variable> <program>)
+#
+# The property of a test by which the runs of this program add up in files of its own. Programs that link the same parts of
+# a library in another order cannot share one.
+function(assay_coverage_environment variable program)
+  set(${variable} "" PARENT_SCOPE)
+  if(ASSAY_COVERAGE)
+    set(${variable} ENVIRONMENT "LLVM_PROFILE_FILE=${PROJECT_BINARY_DIR}/coverage/${program}-%m.profraw" PARENT_SCOPE)
+  endif()
 endfunction()
