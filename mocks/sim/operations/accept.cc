@@ -49,7 +49,7 @@ int accept_one(const Request& request) {
   sockaddr_storage peer;
   socklen_t bytes = sizeof peer;
   const int fd = ::accept4(request.fd, reinterpret_cast<sockaddr*>(&peer), &bytes, static_cast<int>(sqe.accept_flags));
-  if (fd < 0) return -errno;
+  if (fd < 0) return errno == EINTR ? -EAGAIN : -errno;  // Linux would not have waited for a signal to come
   if (const int error = tell_peer(sqe, peer, bytes); error != 0) {
     // Too late: the connection is lost.
     ::close(fd);

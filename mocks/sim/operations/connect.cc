@@ -32,6 +32,7 @@ Outcome issue_connect(SimRing& ring, Request& request) {
   switch (result) {
     case -EINPROGRESS:
     case -EALREADY:
+    case -EINTR:  // a signal came in the brief wait, which Linux has not; the connection goes on being made
       state.in_progress = true;
       return Outcome::kWouldBlock;
     case -ECONNABORTED:
