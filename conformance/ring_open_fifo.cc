@@ -72,19 +72,6 @@ std::vector<Behaviour> ring_open_fifo_behaviours() {
        [](KernelUnderTest& kernel) { expect_meeting(kernel, O_RDONLY, O_WRONLY); }},
       {suite, "AWorkerThatWritesWaitsForAReader", threads,
        [](KernelUnderTest& kernel) { expect_meeting(kernel, O_WRONLY | O_CLOEXEC, O_RDONLY); }},
-      {suite, "TwoWorkersMeet", openat,
-       [](KernelUnderTest& kernel) {
-         Ring ring = open_ring(kernel);
-         const Folder folder;
-         make_fifo(folder);
-         prepare_open(ring, folder, O_RDONLY, 1).flags = IOSQE_ASYNC;
-         prepare_open(ring, folder, O_WRONLY, 2).flags = IOSQE_ASYNC;
-         submit_all(ring);
-         for (const Completion& completion : take(ring, 2)) {
-           EXPECT_GE(completion.res, 0);
-           const Fd opened(completion.res);
-         }
-       }},
       {suite, "ACancellationInterruptsTheWorker", openat,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);

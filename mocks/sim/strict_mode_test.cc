@@ -91,7 +91,11 @@ class StrictMode : public testing::Test {
   std::string buffer_ = std::string(64, 'a');
 };
 
-using StrictModeDeathTest = StrictMode;
+/// A forked child cannot use its parent's rings, so each death is tried in a process that runs its test from the start.
+class StrictModeDeathTest : public StrictMode {
+ protected:
+  StrictModeDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
 
 TEST_F(StrictMode, ConsumedSqesAreScribbledOver) {
   const io_uring_sqe* const slot = ring_->raw()->sq.sqes;
