@@ -46,7 +46,6 @@ void expect_meeting(KernelUnderTest& kernel, int flags, int other_flags) {
 
 std::vector<Behaviour> ring_open_fifo_behaviours() {
   const std::string suite = "RingOpenFifo";
-  const Needs openat{.opcodes = {IORING_OP_OPENAT}};
   const Needs at_once{.opcodes = {IORING_OP_OPENAT}, .switches_on = {&Semantics::open_at_once}};
   const Needs threads{.opcodes = {IORING_OP_OPENAT}, .real_clock = true};
   return {
@@ -72,33 +71,6 @@ std::vector<Behaviour> ring_open_fifo_behaviours() {
        [](KernelUnderTest& kernel) { expect_meeting(kernel, O_RDONLY, O_WRONLY); }},
       {suite, "AWorkerThatWritesWaitsForAReader", threads,
        [](KernelUnderTest& kernel) { expect_meeting(kernel, O_WRONLY | O_CLOEXEC, O_RDONLY); }},
-      {suite, "ACancellationInterruptsTheWorker", openat,
-       [](KernelUnderTest& kernel) {
-         Ring ring = open_ring(kernel);
-         const Folder folder;
-         make_fifo(folder);
-         prepare_open(ring, folder, O_RDONLY, 1).flags = IOSQE_ASYNC;
-         submit_all(ring);
-         // A worker that has just taken the request up is not found for a moment.
-         int told = -ENOENT;
-         int ended = 0;
-         while (ended == 0 || told == -ENOENT) {
-           if (told == -ENOENT) {
-             io_uring_sqe& cancel = next_sqe(ring);
-             io_uring_prep_cancel64(&cancel, 1, 0);
-             cancel.user_data = 2;
-             submit_all(ring);
-           }
-           const Completion completion = take(ring);
-           if (completion.user_data == 2) {
-             told = completion.res;
-           } else {
-             ended = completion.res;
-           }
-         }
-         EXPECT_TRUE(told == 0 || told == -EALREADY) << told;
-         EXPECT_LT(ended, 0);
-       }},
   };
 }
 

@@ -230,14 +230,19 @@ std::vector<Behaviour> send_behaviours() {
          Ring ring = open_ring(kernel);
          const SocketPair pair = make_tcp_pair();
          fill(pair.near.get());
-         prepare_send_zc(ring, pair.near.get(), "hello", 1);
-         submit_all(ring);
-         prepare_cancel(ring, 1, 2);
-         submit_all(ring);
-         const std::vector<Completion> completions = take(ring, 3);
-         EXPECT_EQ(find(completions, 2).res, 0);
-         EXPECT_EQ(find(completions, 1), (Completion{1, -ECANCELED, IORING_CQE_F_MORE}));
-         EXPECT_EQ(completions.back(), (Completion{1, 0, IORING_CQE_F_NOTIF}));
+         // TCP may find a little room yet, until it has none.
+         for (std::uint64_t attempt = 1;; ++attempt) {
+           prepare_send_zc(ring, pair.near.get(), "hello", attempt);
+           submit_all(ring);
+           prepare_cancel(ring, attempt, 0);
+           submit_all(ring);
+           const std::vector<Completion> completions = take(ring, 2);
+           if (find(completions, attempt).res == 5) continue;
+           EXPECT_EQ(find(completions, 0).res, 0);
+           EXPECT_EQ(find(completions, attempt), (Completion{attempt, -ECANCELED, IORING_CQE_F_MORE}));
+           EXPECT_EQ(take(ring), (Completion{attempt, 0, IORING_CQE_F_NOTIF}));
+           break;
+         }
        }},
       {suite, "LetsItsChainGoOnBeforeItNotifies", zero_copy,
        [](KernelUnderTest& kernel) {

@@ -1,8 +1,10 @@
 // What the suites cannot say, because a kernel does it otherwise: waits for futexes and children that have no file to
 // poll, as the simulator serves them.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/futex.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +12,8 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <string>
 #include <thread>
 
 #include "assay/backend/ring.h"
@@ -76,6 +80,32 @@ TEST_F(Revisits, AWaiterGoesOnWhenItsWordHasChangedAndNothingElseIsLeftToDo) {
   EXPECT_EQ(user_data, 7u);
 }
 
+TEST_F(Revisits, ACancellationInterruptsTheOpeningOfAFifo) {
+  open();
+  char folder[] = "/tmp/assay-fifo-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/fifo";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  for (const int flags : {O_RDONLY, O_WRONLY}) {
+    io_uring_sqe* sqe = ring_->get_sqe();
+    io_uring_prep_openat(sqe, AT_FDCWD, path.c_str(), flags, 0);
+    sqe->flags = IOSQE_ASYNC;
+    sqe->user_data = 1;
+    EXPECT_EQ(ring_->submit(), 1);
+    EXPECT_EQ(run(), -EDEADLK) << "nobody opens the other end";
+    sqe = ring_->get_sqe();
+    io_uring_prep_cancel64(sqe, 1, 0);
+    sqe->user_data = 2;
+    std::uint64_t user_data = 0;
+    EXPECT_EQ(run(&user_data), -EALREADY);
+    EXPECT_EQ(user_data, 2u);
+    EXPECT_EQ(run(&user_data), -512) << "as Linux tells it";
+    EXPECT_EQ(user_data, 1u);
+  }
+  EXPECT_EQ(::unlink(path.c_str()), 0);
+  EXPECT_EQ(::rmdir(folder), 0);
+}
+
 TEST_F(Revisits, AWakeUpOfTheSimulationCountsAWaiterWhoseWordHasChanged) {
   open();
   std::uint32_t word = 1;
@@ -94,7 +124,8 @@ TEST_F(Revisits, AFutexThatNobodyWillWakeIsADeadlockThatIsNamed) {
   prepare_futex(*ring_, uapi::kOpFutexWait, &word, 1, 7);
   ASSERT_EQ(ring_->submit(), 1);
   EXPECT_EQ(run(), -EDEADLK);
-  EXPECT_NE(kernel_->describe_waiting().find("waits for a child, a futex or the other end of a FIFO"), std::string::npos)
+  EXPECT_NE(kernel_->describe_waiting().find("waits for a child, a futex or the other end of a FIFO"),
+            std::string::npos)
       << kernel_->describe_waiting();
 }
 
