@@ -175,6 +175,24 @@ TEST_F(Divergences, TheRingFdStaysReadableUntilTheNextCall) {
   EXPECT_FALSE(is_readable(ring->fd()));
 }
 
+TEST_F(Divergences, WhatCameAndWentBetweenTwoLooksWasNotThere) {
+  Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+  ASSERT_TRUE(ring);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  next_sqe(*ring, IORING_OP_POLL_ADD, 1).fd = ends[0];
+  ring->raw()->sq.sqes[0].poll32_events = POLLIN;
+  ASSERT_EQ(ring->submit(), 1);
+  char byte = 'x';
+  ASSERT_EQ(::write(ends[1], &byte, 1), 1);
+  EXPECT_EQ(ring->cq_ready(), 0u) << "Linux is told by the write itself";
+  ASSERT_EQ(::read(ends[0], &byte, 1), 1);
+  EXPECT_EQ(ring->get_events(), 0);
+  EXPECT_EQ(ring->cq_ready(), 0u) << "and remembers it";
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST_F(Divergences, AnotherDescriptorOfTheRingIsNoRing) {
   Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
   ASSERT_TRUE(ring);
