@@ -142,6 +142,8 @@ void Ring::release() noexcept {
     }
   };
   if (ring_fd_registered_) unregister_ring_fd();
+  // Linux pins memory of ours; a simulated kernel that lives might still look at it.
+  if (owns_memory_ && ring_.ring_fd >= 0) kernel_->close(std::exchange(ring_.ring_fd, -1));
   give_back(ring_.sq.sqes, sqes_bytes_);
   if (ring_.cq.ring_ptr != ring_.sq.ring_ptr) give_back(ring_.cq.ring_ptr, ring_.cq.ring_sz);
   give_back(ring_.sq.ring_ptr, ring_.sq.ring_sz);

@@ -19,6 +19,11 @@
 #include "assay/backend/uapi.h"
 #include "assay/mocks/sim_kernel.h"
 
+#if defined(__SANITIZE_THREAD__)
+/// Children of a process with threads start threads of their own here.
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+#endif
+
 namespace assay {
 namespace {
 
@@ -279,6 +284,13 @@ TEST_F(SimLive, AForkedChildHasAServiceThreadForItsOwnRings) {
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+TEST_F(SimLive, TakesRingsInMemoryOfTheUsersAsTheyComeAndGo) {
+  for (int count = 0; count < 200; ++count) {
+    open({.sq_entries = 8, .setup_flags = uapi::kSetupNoMmap});
+    rings_.clear();
+  }
 }
 
 TEST_F(SimLive, EndsWithRequestsInFlight) {

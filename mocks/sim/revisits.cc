@@ -1,4 +1,5 @@
-// Requests that wait for something that has no file to poll: a child, a futex, the other end of a FIFO. They are asked again on every step.
+// Requests that wait for something that has no file to poll: a child, a futex, the other end of a FIFO. They are asked
+// again on every step.
 
 #include <algorithm>
 
