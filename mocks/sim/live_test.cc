@@ -267,6 +267,8 @@ TEST_F(SimLive, AChildThatEndsIsToldOf) {
   ASSERT_EQ(ring.submit(), 1);
   pipe.write_byte();
   EXPECT_EQ(result(ring), 0);
+  // The CQ is mapped twice, so ThreadSanitizer cannot see that its tail orders the two threads: a call does.
+  EXPECT_GE(ring.get_events(), 0);
   EXPECT_EQ(info.si_status, 3);
 }
 
