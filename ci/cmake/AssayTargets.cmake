@@ -59,11 +59,10 @@ endfunction()
 
 # assay_coverage_environment(<variable> <program>)
 #
-# The property of a test by which the runs of this program add up in files of its own. Programs that link the same parts of
-# a library in another order cannot share one.
+# The property of a test by which each run of this program leaves its counts in a file of its own, named after the program.
 function(assay_coverage_environment variable program)
   set(${variable} "" PARENT_SCOPE)
   if(ASSAY_COVERAGE)
-    set(${variable} ENVIRONMENT "LLVM_PROFILE_FILE=${PROJECT_BINARY_DIR}/coverage/${program}-%m.profraw" PARENT_SCOPE)
+    set(${variable} ENVIRONMENT "LLVM_PROFILE_FILE=${PROJECT_BINARY_DIR}/coverage/${program}-%p.profraw" PARENT_SCOPE)
   endif()
 endfunction()
