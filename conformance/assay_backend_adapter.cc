@@ -29,6 +29,8 @@ class AssayBackendUnderTest final : public BackendUnderTest {
  public:
   explicit AssayBackendUnderTest(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
+  Backend& backend() { return *backend_; }
+
   Result<RunResult> run(RunMode mode) override {
     const Result<LoopStatus> status = backend_->loop(mode == RunMode::kOnce       ? LoopMode::kOnce
                                                      : mode == RunMode::kNonBlock ? LoopMode::kNonblock
@@ -154,6 +156,10 @@ class AssayBackendUnderTest final : public BackendUnderTest {
 };
 
 }  // namespace
+
+Backend& reference_backend(BackendScenario& scenario, const BackendSettings& settings) {
+  return dynamic_cast<AssayBackendUnderTest&>(scenario.backend(settings)).backend();
+}
 
 BackendSubject assay_backend_subject(std::string name, const BackendOptions& options) {
   return {.name = std::move(name),

@@ -49,9 +49,10 @@ enum class Capability {
   kRefusals,            // survives enter that answers -EAGAIN or -EBUSY
   kPartialSubmissions,  // survives enter that takes fewer SQEs than it was given
   kLostCompletions,     // -EBADR: the loop returns it, and what was in flight ends with it, once
+  kReference,           // is Assay's own backend, and so has its whole interface (assay_backend_adapter.h)
 };
 
-inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capability::kLostCompletions) + 1;
+inline constexpr std::size_t kCapabilityCount = static_cast<std::size_t>(Capability::kReference) + 1;
 
 /// The capability's name in reports: "persistent-fd-events".
 std::string_view capability_name(Capability capability);
