@@ -60,7 +60,8 @@ Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOp
 }
 
 Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet)
-    : kernel_(kernel),
+    : Operations(requests_, timers_),
+      kernel_(kernel),
       options_(options),
       unmet_options_(std::move(unmet)),
       requests_(std::move(ring), options.max_submit),
@@ -76,6 +77,7 @@ Backend::~Backend() {
     attachment->backend_ = nullptr;
   }
   timers_.clear();
+  receive_messages(nullptr);
   requests_.refuse_more();
   requests_.cancel_unsubmitted();
   drain();
@@ -142,7 +144,7 @@ Result<void> Backend::start() {
 
 bool Backend::is_alive() {
   return requests_.alive() != 0 || fd_events_ != 0 || timers_.alive() != 0 || signals_.size() != 0 ||
-         has_posted_.load(std::memory_order_relaxed);
+         requests_.receives_messages() || has_posted_.load(std::memory_order_relaxed);
 }
 
 Backend::Turn Backend::run_turn(bool may_wait) {

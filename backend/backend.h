@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-#include <sys/uio.h>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -17,16 +15,15 @@
 #include "assay/backend/attachment.h"
 #include "assay/backend/backend_options.h"
 #include "assay/backend/fd_event.h"
-#include "assay/backend/function_operation.h"
 #include "assay/backend/kernel.h"
 #include "assay/backend/operation.h"
+#include "assay/backend/operations.h"
 #include "assay/backend/requests.h"
 #include "assay/backend/result.h"
 #include "assay/backend/signal_event.h"
 #include "assay/backend/signal_source.h"
 #include "assay/backend/timer.h"
 #include "assay/backend/timer_queue.h"
-#include "assay/backend/transfer.h"
 #include "assay/backend/unique_function.h"
 #include "assay/backend/wake_up.h"
 
@@ -74,21 +71,19 @@ struct BackendCounters {
   std::uint64_t overflows = 0;
 };
 
-/// The offset that means the file's own position, which then advances (5.6 for files that can seek).
-inline constexpr std::uint64_t kCurrentPosition = ~std::uint64_t{0};
-
 /// An event loop on io_uring: descriptors, timers, signals, files and operations of the user's own, over any Kernel.
 ///
 ///     auto backend = Backend::create(LinuxKernel::instance());
 ///     (*backend)->read(fd, buffer, 0, [](int res) { ... });
 ///     (*backend)->loop();
 ///
-/// See fd_event.h, timer.h and signal_event.h for events, operation.h for operations of one's own.
+/// See operations.h for the operations on files and sockets, fd_event.h, timer.h and signal_event.h for events,
+/// operation.h for operations of one's own.
 ///
 /// Belongs to the thread that runs the loop; only `wake`, `post` and `loop_break` may be called from others. Callbacks
 /// run inside `loop` or the destructor, never inside the call that started something, and must not throw. Nothing that
 /// a kernel may answer aborts the process, loses a callback or calls one twice.
-class Backend {
+class Backend : public Operations {
  public:
   /// Sets up ring and eventfd. The Kernel must outlive the Backend. Nothing is left behind on failure, and the error
   /// names the call that failed: see `is_unavailable`.
@@ -147,24 +142,6 @@ class Backend {
   Result<void> cancel(OperationHandle handle) { return requests_.cancel(handle); }
   Result<void> cancel(const Operation& operation) { return requests_.cancel(operation); }
 
-  // Files. Each reports what the kernel reported, short results and transient errors included. Memory that is read or
-  // written is the caller's and must live until the callback; iovec arrays and paths are copied. Where the kernel lacks
-  // the opcode another way is taken: READV for READ, a plain system call, made at once, for OPENAT and CLOSE (before
-  // 5.6). The handle serves `cancel`.
-
-  OperationHandle read(int fd, std::span<std::byte> buffer, std::uint64_t offset, ResultCallback done);
-  OperationHandle write(int fd, std::span<const std::byte> buffer, std::uint64_t offset, ResultCallback done);
-  OperationHandle readv(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done);
-  OperationHandle writev(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done);
-  OperationHandle fsync(int fd, ResultCallback done);
-  OperationHandle fdatasync(int fd, ResultCallback done);
-  OperationHandle openat(int directory_fd, std::string path, int flags, mode_t mode, ResultCallback done);
-  OperationHandle close(int fd, ResultCallback done);
-  /// Reads until the buffer is full or the file ends, whatever short results come; transient errors are tried again.
-  OperationHandle read_all(int fd, std::span<std::byte> buffer, std::uint64_t offset, TransferCallback done);
-  /// Writes all of the buffer in the same manner.
-  OperationHandle write_all(int fd, std::span<const std::byte> buffer, std::uint64_t offset, TransferCallback done);
-
   /// The counts so far.
   BackendCounters counters() const noexcept;
   Kernel& kernel() const noexcept { return kernel_; }
@@ -203,8 +180,6 @@ class Backend {
     ++told_;
   }
   void drain();
-  internal::FunctionOperation& take_function_operation() { return functions_.take(requests_); }
-  internal::FunctionOperation& take_transfer_operation(int fd, unsigned poll_events, std::uint64_t* offset);
 
   Kernel& kernel_;
   BackendOptions options_;
@@ -213,8 +188,6 @@ class Backend {
   internal::WakeUp wake_up_;
   internal::SignalSource signals_;
   internal::TimerQueue timers_;
-  internal::OperationPool<internal::FunctionOperation> functions_;
-  internal::OperationPool<internal::Transfer> transfers_;
 
   internal::Attachment* attachments_ = nullptr;
   std::vector<FdEvent*> to_arm_;  // null where one left

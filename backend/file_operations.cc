@@ -1,106 +1,151 @@
-// The file operations of Backend: which request each becomes, and what is done where the kernel has no such request.
+// The operations on files and names: which request each is.
 
 #include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-#include <cerrno>
+#include <algorithm>
 #include <utility>
 
-#include "assay/backend/backend.h"
+#include "assay/backend/operations.h"
+#include "assay/backend/requests.h"
 
 namespace assay {
 namespace {
 
-// A plain system call in the kernel's form.
-int result_of(int returned) { return returned < 0 ? -errno : returned; }
-
 // A length in an SQE has 32 bits, and the kernel moves less than that at a time anyway.
-unsigned sqe_length(std::size_t bytes) {
-  constexpr std::size_t kMost = 0x7fff'f000;
-  return static_cast<unsigned>(bytes < kMost ? bytes : kMost);
-}
+unsigned sqe_length(std::size_t bytes) { return static_cast<unsigned>(std::min<std::size_t>(bytes, 0x7fff'f000)); }
 
 }  // namespace
 
-internal::FunctionOperation& Backend::take_transfer_operation(int fd, unsigned poll_events, std::uint64_t* offset) {
-  internal::FunctionOperation& operation = take_function_operation();
-  const internal::TransferWays ways = requests_.transfer_ways(fd, *offset);
-  operation.poll_first(ways.poll_first ? poll_events : 0);
+internal::FunctionOperation& Operations::take_transfer(File file, std::uint64_t* offset) {
+  internal::FunctionOperation& operation = take_operation(file);
+  const internal::TransferWays ways = requests_.transfer_ways(file.fd(), *offset);
+  if (ways.poll_first) operation.poll_first();
   *offset = ways.offset;
   return operation;
 }
 
-OperationHandle Backend::read(int fd, std::span<std::byte> buffer, std::uint64_t offset, ResultCallback done) {
-  if (!requests_.support().has(IORING_OP_READ)) {
-    const iovec vector{.iov_base = buffer.data(), .iov_len = buffer.size()};
-    return readv(fd, {&vector, 1}, offset, std::move(done));
-  }
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN, &offset);
-  io_uring_prep_read(&operation.sqe(), fd, buffer.data(), sqe_length(buffer.size()), offset);
+OperationHandle Operations::read(File file, std::span<std::byte> buffer, std::uint64_t offset, ResultCallback done) {
+  internal::FunctionOperation& operation = take_transfer(file, &offset);
+  io_uring_prep_read(&operation.sqe(), file.fd(), buffer.data(), sqe_length(buffer.size()), offset);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::write(int fd, std::span<const std::byte> buffer, std::uint64_t offset, ResultCallback done) {
-  if (!requests_.support().has(IORING_OP_WRITE)) {
-    const iovec vector{.iov_base = const_cast<std::byte*>(buffer.data()), .iov_len = buffer.size()};
-    return writev(fd, {&vector, 1}, offset, std::move(done));
-  }
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT, &offset);
-  io_uring_prep_write(&operation.sqe(), fd, buffer.data(), sqe_length(buffer.size()), offset);
+OperationHandle Operations::write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
+                                  ResultCallback done) {
+  internal::FunctionOperation& operation = take_transfer(file, &offset);
+  io_uring_prep_write(&operation.sqe(), file.fd(), buffer.data(), sqe_length(buffer.size()), offset);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::readv(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done) {
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLIN, &offset);
-  const iovec* kept = operation.keep(buffers.data(), buffers.size());
-  io_uring_prep_readv(&operation.sqe(), fd, kept, static_cast<unsigned>(buffers.size()), offset);
+OperationHandle Operations::readv(File file, std::span<const iovec> buffers, std::uint64_t offset,
+                                  ResultCallback done) {
+  internal::FunctionOperation& operation = take_transfer(file, &offset);
+  const iovec* vectors = operation.kept().vectors(buffers.data(), buffers.size());
+  io_uring_prep_readv(&operation.sqe(), file.fd(), vectors, static_cast<unsigned>(buffers.size()), offset);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::writev(int fd, std::span<const iovec> buffers, std::uint64_t offset, ResultCallback done) {
-  internal::FunctionOperation& operation = take_transfer_operation(fd, POLLOUT, &offset);
-  const iovec* kept = operation.keep(buffers.data(), buffers.size());
-  io_uring_prep_writev(&operation.sqe(), fd, kept, static_cast<unsigned>(buffers.size()), offset);
+OperationHandle Operations::writev(File file, std::span<const iovec> buffers, std::uint64_t offset,
+                                   ResultCallback done) {
+  internal::FunctionOperation& operation = take_transfer(file, &offset);
+  const iovec* vectors = operation.kept().vectors(buffers.data(), buffers.size());
+  io_uring_prep_writev(&operation.sqe(), file.fd(), vectors, static_cast<unsigned>(buffers.size()), offset);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::fsync(int fd, ResultCallback done) {
-  internal::FunctionOperation& operation = take_function_operation();
-  io_uring_prep_fsync(&operation.sqe(), fd, 0);
+OperationHandle Operations::read_all(File file, std::span<std::byte> buffer, std::uint64_t offset,
+                                     TransferCallback done) {
+  return transfers_.take(requests_).start_read(file, buffer.data(), buffer.size(), offset, std::move(done));
+}
+
+OperationHandle Operations::write_all(File file, std::span<const std::byte> buffer, std::uint64_t offset,
+                                      TransferCallback done) {
+  return transfers_.take(requests_).start_write(file, buffer.data(), buffer.size(), offset, std::move(done));
+}
+
+OperationHandle Operations::fsync(File file, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation(file);
+  io_uring_prep_fsync(&operation.sqe(), file.fd(), 0);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::fdatasync(int fd, ResultCallback done) {
-  internal::FunctionOperation& operation = take_function_operation();
-  io_uring_prep_fsync(&operation.sqe(), fd, IORING_FSYNC_DATASYNC);
+OperationHandle Operations::fdatasync(File file, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation(file);
+  io_uring_prep_fsync(&operation.sqe(), file.fd(), IORING_FSYNC_DATASYNC);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::openat(int directory_fd, std::string path, int flags, mode_t mode, ResultCallback done) {
-  internal::FunctionOperation& operation = take_function_operation();
-  if (!requests_.support().has(IORING_OP_OPENAT)) {
-    return operation.start_ended(result_of(::openat(directory_fd, path.c_str(), flags, mode)), std::move(done));
-  }
-  io_uring_prep_openat(&operation.sqe(), directory_fd, operation.keep(std::move(path)), flags, mode);
+OperationHandle Operations::fallocate(File file, int mode, std::uint64_t offset, std::uint64_t bytes,
+                                      ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation(file);
+  io_uring_sqe& sqe = operation.sqe();
+  // Written out, since what liburing 2.3 has here takes lengths of the C library's off_t.
+  io_uring_prep_rw(IORING_OP_FALLOCATE, &sqe, file.fd(), nullptr, static_cast<unsigned>(mode), offset);
+  sqe.addr = bytes;
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::close(int fd, ResultCallback done) {
-  internal::FunctionOperation& operation = take_function_operation();
-  if (!requests_.support().has(IORING_OP_CLOSE)) {
-    return operation.start_ended(result_of(::close(fd)), std::move(done));
-  }
+OperationHandle Operations::ftruncate(File file, std::uint64_t bytes, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation(file);
+  io_uring_prep_rw(uapi::kOpFtruncate, &operation.sqe(), file.fd(), nullptr, 0, bytes);
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::splice(File from, std::uint64_t from_offset, File to, std::uint64_t to_offset,
+                                   std::size_t bytes, unsigned flags, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation(to);
+  operation.read_from(from);
+  io_uring_prep_splice(&operation.sqe(), from.fd(), static_cast<std::int64_t>(from_offset), to.fd(),
+                       static_cast<std::int64_t>(to_offset), sqe_length(bytes), flags);
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::openat(int directory_fd, std::string_view path, int flags, mode_t mode,
+                                   ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  io_uring_prep_openat(&operation.sqe(), directory_fd, operation.kept().path(path), flags, mode);
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::openat2(int directory_fd, std::string_view path, const open_how& how, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  internal::KeptArguments& kept = operation.kept();
+  io_uring_prep_rw(IORING_OP_OPENAT2, &operation.sqe(), directory_fd, kept.path(path), sizeof how,
+                   reinterpret_cast<std::uintptr_t>(kept.how(how)));
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::close(int fd, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
   io_uring_prep_close(&operation.sqe(), fd);
   return operation.start(std::move(done));
 }
 
-OperationHandle Backend::read_all(int fd, std::span<std::byte> buffer, std::uint64_t offset, TransferCallback done) {
-  return transfers_.take(requests_).start_read(fd, buffer.data(), buffer.size(), offset, std::move(done));
+OperationHandle Operations::statx(int directory_fd, std::string_view path, int flags, unsigned mask,
+                                  struct statx* status, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  io_uring_prep_statx(&operation.sqe(), directory_fd, operation.kept().path(path), flags, mask, status);
+  return operation.start(std::move(done));
 }
 
-OperationHandle Backend::write_all(int fd, std::span<const std::byte> buffer, std::uint64_t offset,
-                                   TransferCallback done) {
-  return transfers_.take(requests_).start_write(fd, buffer.data(), buffer.size(), offset, std::move(done));
+OperationHandle Operations::renameat(int old_directory_fd, std::string_view old_path, int new_directory_fd,
+                                     std::string_view new_path, unsigned flags, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  internal::KeptArguments& kept = operation.kept();
+  io_uring_prep_renameat(&operation.sqe(), old_directory_fd, kept.path(old_path), new_directory_fd,
+                         kept.second_path(new_path), static_cast<int>(flags));
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::unlinkat(int directory_fd, std::string_view path, int flags, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  io_uring_prep_unlinkat(&operation.sqe(), directory_fd, operation.kept().path(path), flags);
+  return operation.start(std::move(done));
+}
+
+OperationHandle Operations::mkdirat(int directory_fd, std::string_view path, mode_t mode, ResultCallback done) {
+  internal::FunctionOperation& operation = take_operation();
+  io_uring_prep_mkdirat(&operation.sqe(), directory_fd, operation.kept().path(path), mode);
+  return operation.start(std::move(done));
 }
 
 }  // namespace assay

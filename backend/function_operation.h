@@ -1,14 +1,14 @@
 #pragma once
 
-#include <sys/uio.h>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <utility>
+#include <optional>
 #include <vector>
 
+#include "assay/backend/file.h"
+#include "assay/backend/kept_arguments.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/unique_function.h"
 
@@ -28,7 +28,7 @@ class OperationPool {
   T& take(Requests& requests) {
     if (free_.empty()) {
       all_.push_back(std::make_unique<T>(*this, requests));
-      free_.reserve(all_.size());
+      free_.reserve(all_.capacity());
       return *all_.back();
     }
     T* operation = free_.back();
@@ -42,27 +42,33 @@ class OperationPool {
   std::vector<T*> free_;
 };
 
-/// One request whose SQE is known when it is made, and whose result goes to a function.
+/// One operation whose SQE is known when it is started, and whose result goes to a function: the request of that SQE,
+/// or what does the same on this kernel.
 ///
-/// Where the kernel blocks a worker in a read or write that is not ready (before 5.7), such a request polls first, so
-/// that it can be cancelled while it waits.
+/// It goes from step to step until there is a result to tell. A step is the request; or a poll for the readiness that
+/// the operation waits for. It polls first where the request would block a worker of the kernel (before 5.7), so that
+/// it can be cancelled while it waits, and where the kernel lacks the opcode, so that the plain system call that takes
+/// its place does not wait. It polls after -EAGAIN, which kernels give for O_NONBLOCK sockets and pipes (before 5.18):
+/// whoever starts an operation of the loop wants it to wait.
 class FunctionOperation final : public Operation {
  public:
   FunctionOperation(OperationPool<FunctionOperation>& pool, Requests& requests) : pool_(pool), requests_(requests) {}
 
-  /// To be filled by io_uring_prep_*(); copied to the ring when its turn comes.
+  /// To be filled by io_uring_prep_*() with plain descriptors; copied to the ring when its turn comes.
   io_uring_sqe& sqe() noexcept { return *reinterpret_cast<io_uring_sqe*>(sqe_.data()); }
-  /// Copies of what the SQE points to, kept until it is over.
-  const iovec* keep(const iovec* first, std::size_t count) {
-    iovecs_.assign(first, first + count);
-    return iovecs_.data();
+  /// The file that the SQE's `fd` is, where that may be a registered one.
+  void act_on(File file) noexcept { file_ = file; }
+  /// The file that a splice reads from.
+  void read_from(File file) noexcept { source_ = file; }
+  /// Where what the SQE points to is kept until it is over.
+  KeptArguments& kept() {
+    if (!kept_) kept_ = std::make_unique<KeptArguments>();
+    return *kept_;
   }
-  const char* keep(std::string path) {
-    path_ = std::move(path);
-    return path_.c_str();
-  }
-  /// Poll for these first; 0 does not.
-  void poll_first(unsigned events) noexcept { poll_events_ = events; }
+  /// Receives into this message, to which the lengths and flags are told before the callback runs.
+  void receive_into(msghdr& message) noexcept { told_message_ = &message; }
+  /// Polls first.
+  void poll_first() noexcept { step_ = Step::kReadiness; }
 
   /// Queues it. The callback is called exactly once, from `Requests::dispatch`.
   OperationHandle start(ResultCallback callback);
@@ -70,18 +76,38 @@ class FunctionOperation final : public Operation {
   OperationHandle start_ended(int result, ResultCallback callback);
 
  private:
+  enum class Step : std::uint8_t {
+    kRequest,
+    /// Polls `source_` for a splice, else `file_`.
+    kReadiness,
+    /// Polls the file that a splice writes to.
+    kRoom,
+  };
+
   void prepare(io_uring_sqe& sqe) override;
   void complete(const Completion& completion) override;
   void cancelled(const Completion& completion) override;
+  /// What the completions came to in all, or nothing when more is to come.
+  std::optional<int> result_of(const Completion& completion);
+  /// What is to be told, or nothing when there is a next step.
+  std::optional<int> advance(int result);
+  std::optional<int> after_request(int result);
+  bool tries_again() noexcept;
   void end(int result);
 
   OperationPool<FunctionOperation>& pool_;
   Requests& requests_;
   // Bytes, because the structure ends in an array without a size, which C++ has no members of.
   alignas(io_uring_sqe) std::array<std::byte, sizeof(io_uring_sqe)> sqe_{};
-  unsigned poll_events_ = 0;
-  std::vector<iovec> iovecs_;
-  std::string path_;
+  File file_{-1};
+  File source_{-1};
+  Step step_ = Step::kRequest;
+  bool plain_ = false;  // this kernel has no such request
+  std::uint16_t tries_ = 0;
+  unsigned readiness_ = 0;
+  int first_result_ = 0;  // of a zero-copy send, told when its notification is in
+  std::unique_ptr<KeptArguments> kept_;
+  msghdr* told_message_ = nullptr;
   ResultCallback callback_;
 };
 

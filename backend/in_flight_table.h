@@ -17,6 +17,8 @@ enum class SlotState : std::uint8_t {
   kSubmitted,
   /// Its SQE was taken back, because the kernel took only what comes before it in its chain.
   kHeldBack,
+  /// Needs no request: it waits for something of the loop's own, as a timer.
+  kParked,
   /// Ended without the kernel; its result waits to be handed over.
   kEnded,
   /// Its last completion is being handed over.
@@ -75,6 +77,9 @@ class InFlightTable {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   /// The user_data of a request of our own that nobody waits for. Its index is beyond every table.
   static constexpr std::uint64_t kNobody = (std::uint64_t{1} << 63) | 0xffff'fffe;
+
+  /// The user_data of what another ring sends to this one (MSG_RING). No request has it either.
+  static constexpr std::uint64_t kMessage = 0xffff'fffd;
 
   Slot& operator[](std::uint32_t index) { return slots_[index]; }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }

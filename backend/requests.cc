@@ -1,9 +1,10 @@
 #include "assay/backend/requests.h"
 
-#include <sys/stat.h>
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "assay/backend/operation_ways.h"
 
 namespace assay {
 
@@ -12,27 +13,6 @@ Operation::~Operation() {
 }
 
 namespace internal {
-namespace {
-
-// True when the descriptor may not be ready and can say when it is: a pipe, a socket, a device, an eventfd.
-bool can_wait_for_readiness(int fd) {
-  struct stat status {};
-  const int saved_errno = errno;
-  const bool known = ::fstat(fd, &status) == 0;
-  errno = saved_errno;
-  if (!known) return false;
-  switch (status.st_mode & S_IFMT) {
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case 0:  // anonymous: eventfd, timerfd, signalfd, epoll
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
 
 Requests::Requests(Ring ring, unsigned max_submit)
     : ring_(std::move(ring)), support_(find_kernel_support(ring_)), max_submit_(std::max(max_submit, 1u)) {
@@ -107,6 +87,13 @@ Result<OperationHandle> Requests::queue(Operation& operation, RequestOwner owner
     submit_full_batch();
   }
   return handle;
+}
+
+Result<OperationHandle> Requests::park(Operation& operation) {
+  if (operation.requests_ != nullptr || refuses_) return refuse(operation).error();
+  const std::uint32_t index = take_slot(operation, RequestOwner::kUser);
+  table_[index].state = SlotState::kParked;
+  return OperationHandle{index, table_[index].generation};
 }
 
 OperationHandle Requests::queue_ended(Operation& operation, std::int32_t result) {

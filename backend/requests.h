@@ -12,6 +12,7 @@
 #include "assay/backend/operation.h"
 #include "assay/backend/result.h"
 #include "assay/backend/ring.h"
+#include "assay/backend/unique_function.h"
 
 namespace assay::internal {
 
@@ -68,11 +69,16 @@ class Requests {
   /// False when nothing can be queued any more.
   bool queue_next_step(Operation& operation) {
     if (!queue(operation)) return false;
-    --told_;
+    told_nobody();
     return true;
   }
+  /// The completion that is being handed over was nobody's business but the operation's own.
+  void told_nobody() noexcept { --told_; }
   /// An operation that is over already: it is told `result` by the next `dispatch`.
   OperationHandle queue_ended(Operation& operation, std::int32_t result);
+  /// An operation that waits for something of the loop's own. It ends by `end_parked`, or as all others do.
+  Result<OperationHandle> park(Operation& operation);
+  void end_parked(Operation& operation, std::int32_t result) { end_later(operation.slot_, result); }
   Result<void> cancel(OperationHandle handle);
   Result<void> cancel(const Operation& operation);
   /// The operation is not told any more, and is free; its request is cancelled and ends on its own.
@@ -85,6 +91,14 @@ class Requests {
 
   // Completion.
 
+  /// Who is told what other rings send to this one; whoever did so before is not any more. What comes while there is
+  /// nobody is dropped.
+  void receive_messages(UniqueFunction<void(std::uint32_t)> receiver) {
+    receiver_ = std::move(receiver);
+    ++receiver_number_;
+  }
+  void take_message(std::uint32_t message);
+  bool receives_messages() const noexcept { return static_cast<bool>(receiver_); }
   /// True when `dispatch` would find something.
   bool has_completed() const noexcept { return !ended_.empty() || ring_.cq_ready() != 0; }
   /// Hands over what has completed, at most `max` CQEs. Returns how many completions went to users' operations.
@@ -176,6 +190,9 @@ class Requests {
   std::deque<Queued> cancels_;         // targets of cancelations that wait for an SQE
   std::vector<std::uint64_t> strays_;  // requests that were given up and are still to be cancelled
   std::vector<Queued> ended_;          // kEnded, to be told
+
+  UniqueFunction<void(std::uint32_t)> receiver_;
+  unsigned receiver_number_ = 0;  // tells one receiver from the next
 
   Operation* completing_ = nullptr;
   std::uint32_t completing_index_ = InFlightTable::kNone;

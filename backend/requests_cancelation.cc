@@ -56,6 +56,10 @@ Result<void> Requests::cancel_slot(std::uint32_t index) {
     case SlotState::kHeldBack:
       cancel_held_back(index);
       return {};
+    case SlotState::kParked:
+      slot.cancel_requested = true;
+      end_later(index, -ECANCELED);
+      return {};
     case SlotState::kEnded:
       return {};
     case SlotState::kFree:
@@ -219,6 +223,7 @@ void Requests::cancel_unsubmitted() {
   }
   for (std::uint32_t index = 0; index < table_.size(); ++index) {
     if (table_[index].state == SlotState::kHeldBack) cancel_held_back(index);
+    if (table_[index].state == SlotState::kParked) (void)cancel_slot(index);
     if (table_[index].state == SlotState::kSubmitted && !table_[index].revoked && is_unsubmitted(index)) revoke(index);
   }
 }

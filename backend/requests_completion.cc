@@ -33,7 +33,9 @@ unsigned Requests::dispatch(unsigned max) {
 void Requests::take(std::uint64_t user_data, const Completion& completion) {
   const std::uint32_t index = table_.find(user_data);
   if (index == InFlightTable::kNone) {
-    if (InFlightTable::is_cancel(user_data)) {
+    if (user_data == InFlightTable::kMessage) {
+      take_message(static_cast<std::uint32_t>(completion.res));
+    } else if (InFlightTable::is_cancel(user_data)) {
       ++counters_.cancel_replies;
     } else {
       ++counters_.completions;
@@ -65,6 +67,16 @@ void Requests::take(std::uint64_t user_data, const Completion& completion) {
   } else {
     operation->complete(completion);
   }
+}
+
+void Requests::take_message(std::uint32_t message) {
+  if (!receiver_) return;
+  ++told_;
+  // Outside of its place meanwhile, since it may put another there, or none.
+  UniqueFunction<void(std::uint32_t)> receiver = std::move(receiver_);
+  const unsigned number = receiver_number_;
+  receiver(message);
+  if (receiver_number_ == number) receiver_ = std::move(receiver);
 }
 
 void Requests::finish(std::uint32_t index, Completion completion) {

@@ -14,26 +14,26 @@ constexpr std::size_t kStepBytes = std::size_t{1} << 30;
 
 }  // namespace
 
-OperationHandle Transfer::start_read(int fd, std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+OperationHandle Transfer::start_read(File file, std::byte* buffer, std::size_t bytes, std::uint64_t offset,
                                      TransferCallback callback) {
   writes_ = false;
   buffer_ = buffer;
-  return start(fd, bytes, offset, std::move(callback));
+  return start(file, bytes, offset, std::move(callback));
 }
 
-OperationHandle Transfer::start_write(int fd, const std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+OperationHandle Transfer::start_write(File file, const std::byte* buffer, std::size_t bytes, std::uint64_t offset,
                                       TransferCallback callback) {
   writes_ = true;
   buffer_ = const_cast<std::byte*>(buffer);  // an SQE has one kind of address; a write only reads from it
-  return start(fd, bytes, offset, std::move(callback));
+  return start(file, bytes, offset, std::move(callback));
 }
 
-OperationHandle Transfer::start(int fd, std::size_t bytes, std::uint64_t offset, TransferCallback callback) {
-  fd_ = fd;
+OperationHandle Transfer::start(File file, std::size_t bytes, std::uint64_t offset, TransferCallback callback) {
+  file_ = file;
   bytes_ = bytes;
   done_ = 0;
   error_ = 0;
-  const TransferWays ways = requests_.transfer_ways(fd, offset);
+  const TransferWays ways = requests_.transfer_ways(file.fd(), offset);
   polls_ = polls_first_ = ways.poll_first;
   offset_ = ways.offset;
   // A file without offsets is always at its own position, also where that is spelled 0.
@@ -47,7 +47,8 @@ OperationHandle Transfer::start(int fd, std::size_t bytes, std::uint64_t offset,
 
 void Transfer::prepare(io_uring_sqe& sqe) {
   if (polls_) {
-    io_uring_prep_poll_add(&sqe, fd_, writes_ ? POLLOUT : POLLIN);
+    io_uring_prep_poll_add(&sqe, file_.fd(), writes_ ? POLLOUT : POLLIN);
+    file_.give_to(sqe);
     return;
   }
   std::byte* address = buffer_ + done_;
@@ -56,15 +57,16 @@ void Transfer::prepare(io_uring_sqe& sqe) {
   vector_ = {.iov_base = address, .iov_len = step};
   if (writes_) {
     if (requests_.support().has(IORING_OP_WRITE)) {
-      io_uring_prep_write(&sqe, fd_, address, step, offset);
+      io_uring_prep_write(&sqe, file_.fd(), address, step, offset);
     } else {
-      io_uring_prep_writev(&sqe, fd_, &vector_, 1, offset);
+      io_uring_prep_writev(&sqe, file_.fd(), &vector_, 1, offset);
     }
   } else if (requests_.support().has(IORING_OP_READ)) {
-    io_uring_prep_read(&sqe, fd_, address, step, offset);
+    io_uring_prep_read(&sqe, file_.fd(), address, step, offset);
   } else {
-    io_uring_prep_readv(&sqe, fd_, &vector_, 1, offset);
+    io_uring_prep_readv(&sqe, file_.fd(), &vector_, 1, offset);
   }
+  file_.give_to(sqe);
 }
 
 // False when the transfer is over; `error_` says how then.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "assay/backend/file.h"
 #include "assay/backend/function_operation.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/unique_function.h"
@@ -29,13 +30,13 @@ class Transfer final : public Operation {
  public:
   Transfer(OperationPool<Transfer>& pool, Requests& requests) : pool_(pool), requests_(requests) {}
 
-  OperationHandle start_read(int fd, std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+  OperationHandle start_read(File file, std::byte* buffer, std::size_t bytes, std::uint64_t offset,
                              TransferCallback callback);
-  OperationHandle start_write(int fd, const std::byte* buffer, std::size_t bytes, std::uint64_t offset,
+  OperationHandle start_write(File file, const std::byte* buffer, std::size_t bytes, std::uint64_t offset,
                               TransferCallback callback);
 
  private:
-  OperationHandle start(int fd, std::size_t bytes, std::uint64_t offset, TransferCallback callback);
+  OperationHandle start(File file, std::size_t bytes, std::uint64_t offset, TransferCallback callback);
   void prepare(io_uring_sqe& sqe) override;
   void complete(const Completion& completion) override;
   void cancelled(const Completion& completion) override;
@@ -44,7 +45,7 @@ class Transfer final : public Operation {
 
   OperationPool<Transfer>& pool_;
   Requests& requests_;
-  int fd_ = -1;
+  File file_{-1};
   bool writes_ = false;
   bool advances_ = true;      // the offset counts from the start; otherwise the file's own position does
   bool polls_first_ = false;  // this kernel needs a poll before every step
