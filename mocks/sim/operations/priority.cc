@@ -3,11 +3,10 @@
 #include "assay/mocks/sim/operations/priority.h"
 
 #include <linux/capability.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
 
+#include "assay/mocks/sim/capabilities.h"
 #include "assay/mocks/sim/world.h"
 
 namespace assay::internal {
@@ -20,13 +19,7 @@ constexpr unsigned kDataMask = (1u << kClassShift) - 1;
 constexpr unsigned kLevelMask = 7;
 enum PriorityClass : unsigned { kNone, kRealTime, kBestEffort, kIdle };
 
-bool may_be_real_time() {
-  __user_cap_header_struct header{};
-  header.version = _LINUX_CAPABILITY_VERSION_3;
-  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
-  if (::syscall(SYS_capget, &header, sets) != 0) return false;
-  return (sets[0].effective & (1u << CAP_SYS_NICE | 1u << CAP_SYS_ADMIN)) != 0;
-}
+bool may_be_real_time() { return has_capability(CAP_SYS_NICE) || has_capability(CAP_SYS_ADMIN); }
 
 }  // namespace
 
