@@ -9,8 +9,10 @@
 namespace assay::internal {
 
 namespace {
+
 // Any slots that are free, rather than those from this one on (5.19).
 constexpr std::uint64_t kAnySlot = 0xffffffff;  // IORING_FILE_INDEX_ALLOC
+
 int prepare_files_update(SimRing& ring, Request& request) {
   const io_uring_sqe& sqe = request.sqe();
   if (sqe.flags & IOSQE_FIXED_FILE) return -EINVAL;
