@@ -3,9 +3,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
-#include <system_error>
 
+#include "assay/mocks/sim/unsignalled_thread.h"
 #include "assay/mocks/sim/world.h"
 
 namespace assay::internal {
@@ -25,19 +24,10 @@ ServiceThread::~ServiceThread() {
 int ServiceThread::ensure_running() {
   if (process_ == ::getpid()) return 0;
   if (thread_.joinable()) thread_.detach();
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  int result = 0;
-  try {
-    thread_ = std::thread([this] { world_.serve(); });
-    process_ = ::getpid();
-  } catch (const std::system_error&) {
-    result = -EAGAIN;
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return result;
+  thread_ = start_unsignalled_thread([this] { world_.serve(); });
+  if (!thread_.joinable()) return -EAGAIN;
+  process_ = ::getpid();
+  return 0;
 }
 
 }  // namespace assay::internal

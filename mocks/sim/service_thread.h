@@ -11,8 +11,7 @@ class SimWorld;
 /// The thread that makes a live SimKernel go on between the calls of its users. It does what interrupts, workers and
 /// poll threads do in Linux, and runs the task work of threads that Linux would interrupt for it.
 ///
-/// It blocks all signals, so those that mean the process find another thread. fork(2) leaves it behind: the child has
-/// one of its own from the first ring that it sets up.
+/// No signal reaches it. fork(2) leaves it behind: the child has one of its own from the first ring that it sets up.
 class ServiceThread {
  public:
   explicit ServiceThread(SimWorld& world);

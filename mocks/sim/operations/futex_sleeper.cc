@@ -2,18 +2,16 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <system_error>
 
+#include "assay/mocks/sim/unsignalled_thread.h"
 #include "assay/mocks/sim/world.h"
 
 namespace assay::internal {
@@ -58,18 +56,8 @@ bool is_asleep(int thread_id) {
 std::unique_ptr<FutexSleeper> FutexSleeper::start(SimWorld& world, const std::vector<FutexWord>& words) {
   if (words.size() >= kMostFutexes || !has_futex_waitv()) return nullptr;
   std::unique_ptr<FutexSleeper> sleeper(new FutexSleeper(world, words));
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
-  try {
-    sleeper->thread_ = std::thread([&sleeper = *sleeper] { sleeper.sleep(); });
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!started) return nullptr;
+  sleeper->thread_ = start_unsignalled_thread([&sleeper = *sleeper] { sleeper.sleep(); });
+  if (!sleeper->thread_.joinable()) return nullptr;
   sleeper->wait_until_queued();
   return sleeper;
 }
