@@ -1,7 +1,8 @@
 #include "assay/faultinject/fault_points.h"
 
 #include <algorithm>
-#include <vector>
+
+#include "assay/mocks/nearest_name.h"
 
 namespace assay {
 namespace {
@@ -104,22 +105,6 @@ constexpr FaultPoint kPoints[] = {
 static_assert(std::size(kPoints) == kFaultPoints);
 
 constexpr std::string_view kPrefix = "assay/";
-
-// Levenshtein's distance: how many letters to insert, delete or replace.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
 
 std::string_view without_prefix(std::string_view name) {
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;

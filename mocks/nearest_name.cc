@@ -11,9 +11,24 @@ namespace {
 
 char lower(char letter) { return static_cast<char>(std::tolower(static_cast<unsigned char>(letter))); }
 
-/// How many letters must be inserted, deleted, replaced or swapped with their neighbour to make `b` of `a` (the
-/// distance of Damerau and Levenshtein, with each letter edited once).
-std::size_t distance(std::string_view a, std::string_view b) {
+template <typename Name>
+std::string_view nearest(std::string_view name, std::span<const Name> known) {
+  // A third of the letters may be wrong; beyond that a suggestion is more puzzling than helpful.
+  std::size_t best_distance = std::max<std::size_t>(1, name.size() / 3) + 1;
+  std::string_view best;
+  for (const std::string_view candidate : known) {
+    const std::size_t candidate_distance = edit_distance(name, candidate);
+    if (candidate_distance < best_distance) {
+      best_distance = candidate_distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before_last(b.size() + 1);
   std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
@@ -31,23 +46,6 @@ std::size_t distance(std::string_view a, std::string_view b) {
   }
   return last[b.size()];
 }
-
-template <typename Name>
-std::string_view nearest(std::string_view name, std::span<const Name> known) {
-  // A third of the letters may be wrong; beyond that a suggestion is more puzzling than helpful.
-  std::size_t best_distance = std::max<std::size_t>(1, name.size() / 3) + 1;
-  std::string_view best;
-  for (const std::string_view candidate : known) {
-    const std::size_t candidate_distance = distance(name, candidate);
-    if (candidate_distance < best_distance) {
-      best_distance = candidate_distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-}  // namespace
 
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> known) {
   return nearest(name, known);
