@@ -86,23 +86,26 @@ struct EnterArguments {
   std::uint16_t argument_bytes = 0;
 } __attribute__((packed));
 
+/// The bytes that stand behind the arguments, for the memory that these name.
+struct BytesThatFollow {
+  std::uint8_t count = 0;
+  Meaning meaning;
+} __attribute__((packed));
+
 struct RegisterArguments {
   std::uint8_t ring = 0;
   std::uint32_t opcode = 0;
   /// From the beginning of the arena; ~0 is null.
   std::uint32_t argument = 0;
   std::uint32_t count = 1;
-  /// How many bytes follow.
-  std::uint8_t bytes = 0;
-  Meaning meaning;
+  BytesThatFollow follow;
 } __attribute__((packed));
 
 struct WriteArguments {
   /// 0 is the arena, then all that was mapped, in that order: of each ring its rings and its SQEs.
   std::uint8_t where = 0;
   std::uint32_t offset = 0;
-  std::uint8_t bytes = 0;
-  Meaning meaning;
+  BytesThatFollow follow;
 } __attribute__((packed));
 
 struct MapArguments {

@@ -254,10 +254,12 @@ class Machine {
   void register_op(const RegisterArguments& arguments) {
     unsigned char* argument = nullptr;
     std::array<unsigned char, 256> text;
-    fill(text.data(), arguments.bytes, arguments.meaning);
+    fill(text.data(), arguments.follow.count, arguments.follow.meaning);
     if (arguments.argument != kNull) {
       argument = Arena::data() + arguments.argument % Arena::kBytes;
-      if (Arena::contains(argument, arguments.bytes)) std::memcpy(argument, text.data(), arguments.bytes);
+      if (Arena::contains(argument, arguments.follow.count)) {
+        std::memcpy(argument, text.data(), arguments.follow.count);
+      }
     }
     FuzzedRing& on = ring(arguments.ring);
     const std::uint32_t flag = on.registered ? uapi::kRegisterUseRegisteredRing : 0;
@@ -272,9 +274,9 @@ class Machine {
   void write(const WriteArguments& arguments) {
     const View& view = views_[arguments.where % views_.size()];
     std::array<unsigned char, 256> text;
-    fill(text.data(), arguments.bytes, arguments.meaning);
+    fill(text.data(), arguments.follow.count, arguments.follow.meaning);
     const std::size_t offset = arguments.offset % view.bytes;
-    const std::size_t bytes = std::min<std::size_t>(arguments.bytes, view.bytes - offset);
+    const std::size_t bytes = std::min<std::size_t>(arguments.follow.count, view.bytes - offset);
     if (!view.mapped && !Arena::contains(view.data + offset, bytes)) return;
     std::memcpy(view.data + offset, text.data(), bytes);
   }

@@ -79,9 +79,8 @@ class Seed {
   }
   template <typename Value>
   Seed& write(std::uint32_t offset, const Value& value, std::uint8_t addresses = 0, std::uint16_t descriptors = 0) {
-    writer_.add(Action::kWrite,
-                WriteArguments{.offset = offset, .bytes = sizeof value, .meaning = {addresses, descriptors}}, &value,
-                sizeof value);
+    writer_.add(Action::kWrite, WriteArguments{.offset = offset, .follow = {sizeof value, {addresses, descriptors}}},
+                &value, sizeof value);
     return *this;
   }
   template <typename Value>
@@ -91,8 +90,7 @@ class Seed {
                 RegisterArguments{.opcode = opcode,
                                   .argument = kArgument,
                                   .count = count,
-                                  .bytes = sizeof value,
-                                  .meaning = {addresses, descriptors}},
+                                  .follow = {sizeof value, {addresses, descriptors}}},
                 &value, sizeof value);
     return *this;
   }
