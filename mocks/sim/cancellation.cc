@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::int32_t kRestartSyscall = -512;  // -ERESTARTSYS, which no system call would let out
 
-bool is_open(const Request& request) {
-  return request.opcode() == IORING_OP_OPENAT || request.opcode() == IORING_OP_OPENAT2;
-}
-
 }  // namespace
 
 bool SimRing::matches(Request& request, const CancelMatch& match, const Request* canceller) const {
@@ -53,8 +49,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     return 0;
   }
   for (Request* request = revisited_.first(); request != nullptr; request = revisited_.after(request)) {
-    if (!is_open(*request) || !matches(*request, match, canceller)) continue;
-    // A worker is caught at opening a FIFO, and interrupted there.
+    if (!request->operation->waits_in_worker || !matches(*request, match, canceller)) continue;
     request->cancelled = true;
     end_revisits(*request, kRestartSyscall);
     return -EALREADY;
@@ -103,7 +98,8 @@ int SimRing::cancel_waits(const CancelMatch& match) {
     int count = 0;
     for (Request* request = revisited_.last(); request != nullptr;) {
       Request* const before = revisited_.before(request);
-      if (!is_open(*request) && (request->opcode() == uapi::kOpWaitid) == children && is_meant(*request)) {
+      const bool in_list = !request->operation->waits_in_worker && (request->opcode() == uapi::kOpWaitid) == children;
+      if (in_list && is_meant(*request)) {
         end_revisits(*request, -ECANCELED);
         ++count;
         if (!(match.flags & IORING_ASYNC_CANCEL_ALL)) return count;

@@ -130,10 +130,20 @@ Outcome issue_close(SimRing& ring, Request& request) {
 }  // namespace
 
 extern const Operation kOpenat = {
-    .prepare = prepare_openat, .issue = issue_open, .may_be_in_worker = true, .revisit = revisit_open};
+    .prepare = prepare_openat,
+    .issue = issue_open,
+    .may_be_in_worker = true,
+    .waits_in_worker = true,
+    .revisit = revisit_open,
+};
 extern const Operation kClose = {
     .prepare = prepare_close, .issue = issue_close, .wakes_others = true, .may_be_in_worker = true};
 extern const Operation kOpenat2 = {
-    .prepare = prepare_openat2, .issue = issue_open, .may_be_in_worker = true, .revisit = revisit_open};
+    .prepare = prepare_openat2,
+    .issue = issue_open,
+    .may_be_in_worker = true,
+    .waits_in_worker = true,
+    .revisit = revisit_open,
+};
 
 }  // namespace assay::internal

@@ -36,6 +36,9 @@ struct Operation {
   bool large_entry = false;
   /// A kernel may hand it to a worker.
   bool may_be_in_worker = false;
+  /// What it parks for, a worker waits for. To cancel it is to interrupt that worker: -EALREADY, and the request's own
+  /// result is -ERESTARTSYS.
+  bool waits_in_worker = false;
   /// The release since which it takes IOSQE_BUFFER_SELECT; {0, 0} is never.
   KernelVersion selects_buffers_since = {};
   /// Called once when `result` and `cqe_flags` are settled, however the request came to its end, and before its CQE.
