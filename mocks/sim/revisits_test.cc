@@ -1,9 +1,10 @@
-// What the suites cannot say, because a kernel does it otherwise: waits for futexes and children that have no file to
-// poll, as the simulator serves them.
+// What the suites cannot say, because a kernel does it otherwise: waits for futexes, children and FIFOs that have no
+// file to poll, as the simulator serves them.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/futex.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -80,12 +81,30 @@ TEST_F(Revisits, AWaiterGoesOnWhenItsWordHasChangedAndNothingElseIsLeftToDo) {
   EXPECT_EQ(user_data, 7u);
 }
 
+/// A FIFO in a folder of its own.
+class Fifo {
+ public:
+  Fifo() {
+    EXPECT_NE(::mkdtemp(folder_), nullptr);
+    EXPECT_EQ(::mkfifo(path().c_str(), 0600), 0);
+  }
+  ~Fifo() {
+    EXPECT_EQ(::unlink(path().c_str()), 0);
+    EXPECT_EQ(::rmdir(folder_), 0);
+  }
+  Fifo(const Fifo&) = delete;
+  Fifo& operator=(const Fifo&) = delete;
+
+  std::string path() const { return std::string(folder_) + "/fifo"; }
+
+ private:
+  char folder_[32] = "/tmp/assay-fifo-XXXXXX";
+};
+
 TEST_F(Revisits, ACancellationInterruptsTheOpeningOfAFifo) {
   open();
-  char folder[] = "/tmp/assay-fifo-XXXXXX";
-  ASSERT_NE(::mkdtemp(folder), nullptr);
-  const std::string path = std::string(folder) + "/fifo";
-  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const Fifo fifo;
+  const std::string path = fifo.path();
   for (const int flags : {O_RDONLY, O_WRONLY}) {
     io_uring_sqe* sqe = ring_->get_sqe();
     io_uring_prep_openat(sqe, AT_FDCWD, path.c_str(), flags, 0);
@@ -102,8 +121,55 @@ TEST_F(Revisits, ACancellationInterruptsTheOpeningOfAFifo) {
     EXPECT_EQ(run(&user_data), -512) << "as Linux tells it";
     EXPECT_EQ(user_data, 1u);
   }
-  EXPECT_EQ(::unlink(path.c_str()), 0);
-  EXPECT_EQ(::rmdir(folder), 0);
+}
+
+void prepare_openat2_in_worker(Ring& ring, const std::string& path, open_how& how) {
+  io_uring_sqe* sqe = ring.get_sqe();
+  io_uring_prep_openat2(sqe, AT_FDCWD, path.c_str(), &how);
+  sqe->flags = IOSQE_ASYNC;
+}
+
+TEST_F(Revisits, AFifoThatIsLookedUpWithRestrictionsDoesNotStopTheSimulationEither) {
+  open();
+  const Fifo fifo;
+  const std::string path = fifo.path();
+  for (const int flags : {O_RDONLY, O_WRONLY}) {
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(flags);
+    how.resolve = RESOLVE_NO_MAGICLINKS;
+    prepare_openat2_in_worker(*ring_, path, how);
+    EXPECT_EQ(ring_->submit(), 1);
+    EXPECT_EQ(run(), -EDEADLK) << "nobody opens the other end";
+    const int other = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    const int opened = run();
+    EXPECT_GE(opened, 0);
+    ::close(opened);
+    ::close(other);
+  }
+}
+
+TEST_F(Revisits, AFifoThatMayNotBeOpenedIsNotWaitedFor) {
+  open();
+  const Fifo fifo;
+  const std::string path = fifo.path();
+  const std::string link = path + "-link";
+  ASSERT_EQ(::symlink(path.c_str(), link.c_str()), 0);
+  open_how how{};
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  prepare_openat2_in_worker(*ring_, link, how);
+  EXPECT_EQ(run(), -ELOOP);
+  how = {};
+  how.mode = 0600;  // without O_CREAT
+  prepare_openat2_in_worker(*ring_, path, how);
+  EXPECT_EQ(run(), -EINVAL);
+  how.flags = O_CREAT | O_EXCL;
+  prepare_openat2_in_worker(*ring_, path, how);
+  EXPECT_EQ(run(), -EEXIST);
+  how = {};
+  how.flags = O_DIRECTORY;
+  prepare_openat2_in_worker(*ring_, path, how);
+  EXPECT_EQ(run(), -ENOTDIR);
+  EXPECT_EQ(::unlink(link.c_str()), 0);
 }
 
 TEST_F(Revisits, AWakeUpOfTheSimulationCountsAWaiterWhoseWordHasChanged) {

@@ -36,9 +36,15 @@ int copy_how(Request& request) {
   return clean ? 0 : -E2BIG;
 }
 
+/// What the request asks for; of OPENAT as OPENAT2 would ask for it.
 open_how how_of(const Request& request) {
   open_how how{};
-  std::memcpy(&how, request.bytes.data(), sizeof how);
+  if (request.opcode() == IORING_OP_OPENAT) {
+    how.flags = request.sqe().open_flags;
+    how.mode = request.sqe().len;
+  } else {
+    std::memcpy(&how, request.bytes.data(), sizeof how);
+  }
   return how;
 }
 
@@ -73,35 +79,43 @@ int prepare_openat2(SimRing& ring, Request& request) {
   return error != 0 ? error : prepare_open(ring, request, how_of(request).flags);
 }
 
-/// The system call of this request, with more flags than it asked for.
-long open_with(const Request& request, int more_flags) {
+/// The system call of this request, asking for `how`.
+long open_by(const Request& request, const open_how& how) {
   const io_uring_sqe& sqe = request.sqe();
   if (request.opcode() == IORING_OP_OPENAT) {
-    return ::openat(sqe.fd, request.path.c_str(), static_cast<int>(sqe.open_flags) | more_flags,
-                    static_cast<mode_t>(sqe.len));
+    return ::openat(sqe.fd, request.path.c_str(), static_cast<int>(how.flags), static_cast<mode_t>(how.mode));
   }
-  open_how how = how_of(request);
-  how.flags |= static_cast<std::uint64_t>(more_flags);
   return ::syscall(SYS_openat2, sqe.fd, request.path.c_str(), &how, sizeof how);
+}
+
+/// What its path leads to, found in the way that the request asks for and not opened; empty if the request itself would
+/// not get as far as opening it.
+Descriptor find_by_path(const Request& request, const open_how& how) {
+  if ((how.flags & O_CREAT) != 0 && (how.flags & O_EXCL) != 0) return {};
+  // OPENAT2 looks at what it is asked for before it looks at the path.
+  const bool by_how = request.opcode() == IORING_OP_OPENAT2;
+  if (by_how && ::syscall(SYS_openat2, AT_FDCWD, "", &how, sizeof how) < 0 && errno == EINVAL) return {};
+  open_how found{};
+  found.flags = O_PATH | O_CLOEXEC | (how.flags & (O_NOFOLLOW | O_DIRECTORY));
+  found.resolve = how.resolve;
+  return Descriptor::adopt(static_cast<int>(open_by(request, found)));
 }
 
 /// During submission Linux opens as if O_NONBLOCK were asked for, and clears that afterwards: a FIFO is opened for
 /// reading at once, and not at all for writing where nobody reads it. What a worker opens waits.
 Outcome issue_open(SimRing& ring, Request& request) {
-  const bool by_how = request.opcode() == IORING_OP_OPENAT2;
-  const std::uint64_t flags = by_how ? how_of(request).flags : request.sqe().open_flags;
-  const bool may_wait = (flags & (O_NONBLOCK | O_PATH)) == 0;
-  if (!may_wait) return opened(ring, request, open_with(request, 0));
+  open_how how = how_of(request);
+  const bool may_wait = (how.flags & (O_NONBLOCK | O_PATH)) == 0;
+  if (!may_wait) return opened(ring, request, open_by(request, how));
   if (request.in_worker) {
-    std::unique_ptr<FifoOpening> fifo = FifoOpening::start(request.sqe().fd, request.path, flags);
-    if (fifo == nullptr || (by_how && how_of(request).resolve != 0)) {
-      return opened(ring, request, open_with(request, 0));
-    }
+    std::unique_ptr<FifoOpening> fifo = FifoOpening::start(find_by_path(request, how), how.flags);
+    if (fifo == nullptr) return opened(ring, request, open_by(request, how));
     request.state = std::move(fifo);
     ring.park_for_revisits(request);
     return Outcome::kParked;
   }
-  const long fd = open_with(request, O_NONBLOCK);
+  how.flags |= O_NONBLOCK;
+  const long fd = open_by(request, how);
   if (fd >= 0) ::fcntl(static_cast<int>(fd), F_SETFL, ::fcntl(static_cast<int>(fd), F_GETFL) & ~O_NONBLOCK);
   return opened(ring, request, fd);
 }

@@ -21,12 +21,10 @@ int open_again(int fd, int flags) {
 
 }  // namespace
 
-std::unique_ptr<FifoOpening> FifoOpening::start(int folder, const std::string& path, std::uint64_t flags) {
+std::unique_ptr<FifoOpening> FifoOpening::start(Descriptor found, std::uint64_t flags) {
   if ((flags & (O_NONBLOCK | O_PATH)) != 0 || (flags & O_ACCMODE) == O_RDWR) return nullptr;
-  const int how = O_PATH | O_CLOEXEC | static_cast<int>(flags & O_NOFOLLOW);
-  Descriptor fifo = Descriptor::adopt(::openat(folder, path.c_str(), how));
-  if (!fifo || file_kind(fifo.get()) != FileKind::kPipe) return nullptr;
-  return std::unique_ptr<FifoOpening>(new FifoOpening(std::move(fifo), static_cast<int>(flags)));
+  if (!found || file_kind(found.get()) != FileKind::kPipe) return nullptr;
+  return std::unique_ptr<FifoOpening>(new FifoOpening(std::move(found), static_cast<int>(flags)));
 }
 
 int FifoOpening::try_again() {

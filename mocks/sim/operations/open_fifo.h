@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <utility>
 
 #include "assay/mocks/sim/descriptor.h"
 #include "assay/mocks/sim/request.h"
@@ -13,8 +13,9 @@ namespace assay::internal {
 /// fifo_open in fs/pipe.c.
 class FifoOpening : public OperationState {
  public:
-  /// Null where that path names no FIFO, or where its opening would not wait: O_RDWR, O_NONBLOCK, O_PATH.
-  static std::unique_ptr<FifoOpening> start(int folder, const std::string& path, std::uint64_t flags);
+  /// For `found`, which a path led to by O_PATH. Null where that is no FIFO, or where its opening would not wait:
+  /// O_RDWR, O_NONBLOCK, O_PATH.
+  static std::unique_ptr<FifoOpening> start(Descriptor found, std::uint64_t flags);
 
   /// The new fd, a negative errno, or -EAGAIN as long as nobody has opened the other end.
   int try_again();
