@@ -1,4 +1,4 @@
-// What happens to requests after their submission: task work, workers, armed files, timers, and who is told.
+// What brings requests on after their submission: task work, armed files and timers; and who is told.
 
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -73,93 +73,6 @@ bool SimRing::run_deferred_task_work(unsigned min_events) {
                     semantics.deferred_task_work_limited ? std::max<std::size_t>(20, min_events) : kAll);
 }
 
-void SimRing::queue_worker(Request& request) {
-  // The worker may run when the caller has closed the fd. (A chain's file is looked up when it runs.)
-  if (request.place != Place::kChain && assign_file(request) && request.operation->needs_file && !request.file) {
-    request.file = Descriptor::duplicate(request.fd);
-    if (request.file) request.fd = request.file.get();
-  }
-  request.place = Place::kWorker;
-  hold_memory(request);
-  workers_.push_back(&request);
-}
-
-bool SimRing::run_workers() {
-  if (workers_.empty()) return false;
-  // Only those that are there now: what they start runs in its turn. One of them may cancel others of them.
-  for (std::size_t count = workers_.size(); count > 0; count = std::min(count - 1, workers_.size())) {
-    const std::size_t index = count > 1 ? world_.choose(ChoicePoint::kCompletionOrder, count, nullptr) : 0;
-    Request* request = workers_.take(index);
-    in_worker_ = true;
-    run_in_worker(*request);
-    commit();
-    in_worker_ = false;
-  }
-  return true;
-}
-
-void SimRing::run_in_worker(Request& request) {
-  request.in_worker = true;
-  request.force_worker = false;
-  if (!has_flag(IORING_SETUP_DEFER_TASKRUN)) return issue(request);
-  // Only the issuer may post, so the worker hands its result over as task work. Where it had to wait, or the operation
-  // parked itself, there is nothing to hand over yet.
-  request.place = Place::kSubmission;
-  if (!assign_file(request)) {
-    fail(request);
-    request.result = -EBADF;
-    return queue_task_work(request, run_complete);
-  }
-  if (const auto error = world_.choose(ChoicePoint::kResultError, 4096, &request.sqe()); error != 0) {
-    fail(request);
-    request.result = -static_cast<std::int32_t>(error);
-    return queue_task_work(request, run_complete);
-  }
-  Request* const limit = request.arms_link_timeout ? request.link : nullptr;
-  switch (carry_out(request)) {
-    case Outcome::kDone:
-      notice_wake_ups(request);
-      return queue_task_work(request, run_complete);
-    case Outcome::kTaken:
-      return;
-    case Outcome::kWouldBlock:
-      wait_for_file(request);
-      break;
-    case Outcome::kParked:
-      break;
-  }
-  arm_link_timeout(request, limit);
-}
-
-/// A request that would block waits for its file to become ready, and is then tried again.
-void SimRing::wait_for_file(Request& request) {
-  hold_memory(request);
-  const std::uint32_t events = request.poll_events != 0 ? request.poll_events : request.operation->ready_events;
-  const int error = arm_file(request, events | EPOLLONESHOT, run_retry);
-  if (error == -EPERM) return queue_worker(request);  // a file that cannot be polled is left to a worker
-  if (error != 0) {
-    fail(request);
-    request.result = error;
-    queue_task_work(request, run_complete);
-  }
-}
-
-void SimRing::run_retry(SimRing& ring, Request& request) {
-  request.polled = true;
-  if (request.cancelled) return ring.complete_failed(request, -ECANCELED);
-  switch (ring.carry_out(request)) {
-    case Outcome::kDone:
-      ring.notice_wake_ups(request);
-      return ring.complete(request);
-    case Outcome::kTaken:
-      return;
-    case Outcome::kWouldBlock:
-      return ring.wait_for_file(request);
-    case Outcome::kParked:
-      return;
-  }
-}
-
 int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
   if (!request.file) {
     request.file = Descriptor::duplicate(request.fd);
@@ -167,11 +80,6 @@ int SimRing::arm_file(Request& request, std::uint32_t events, Step step) {
     request.fd = request.file.get();
   }
   return arm_descriptor(request, request.fd, events, step);
-}
-
-int SimRing::retry_when_ready(Request& request, std::uint32_t events, int fd) {
-  if (fd < 0) return arm_file(request, events | EPOLLONESHOT, run_retry);
-  return arm_descriptor(request, fd, events | EPOLLONESHOT, run_retry);
 }
 
 int SimRing::arm_descriptor(Request& request, int fd, std::uint32_t events, Step step) {

@@ -22,6 +22,9 @@ class SimRing;
 struct Operation;
 struct Request;
 
+/// By either of these an SQE is linked to the next.
+inline constexpr std::uint32_t kLinkFlags = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
+
 /// Where a request is.
 enum class Place : std::uint8_t {
   kSubmission,  ///< Being submitted, or run, right now.
@@ -138,7 +141,7 @@ struct Request {
   io_uring_sqe& sqe() { return *reinterpret_cast<io_uring_sqe*>(sqe_bytes); }
   const io_uring_sqe& sqe() const { return *reinterpret_cast<const io_uring_sqe*>(sqe_bytes); }
   std::uint8_t opcode() const { return sqe().opcode; }
-  bool linked() const { return (sqe().flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)) != 0; }
+  bool linked() const { return (sqe().flags & kLinkFlags) != 0; }
   bool in_list() const { return next != nullptr; }
 };
 

@@ -73,8 +73,11 @@ class SimRing {
   int submit(unsigned count);
   /// Whether a poll thread would find something to submit.
   bool has_sqes() const { return !disabled_ && memory_.load_sq_tail() != sq_head_; }
-  /// Carries a request out as far as that goes without waiting.
-  void issue(Request& request);
+  /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.
+  Request* chain_last() const { return chain_last_; }
+
+  // Completion (completion.cc).
+
   /// Ends a request with `request.result`: its completion, its chain, itself.
   void complete(Request& request);
   void complete(Request& request, std::int32_t result) {
@@ -96,14 +99,21 @@ class SimRing {
   void post_from_task_work(const Completion& completion);
   /// Posts a notification (IORING_CQE_F_NOTIF) for a zero-copy send, after the send's own completion.
   void notify(const Request& about, std::int32_t result);
-  /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.
-  Request* chain_last() const { return chain_last_; }
+
+  // Carrying out (issue.cc).
+
+  /// Gives a request to a worker.
+  void queue_worker(Request& request);
+  bool run_workers();
+  bool has_workers() const { return !workers_.empty(); }
+  /// Tries a request again once its file, or another descriptor that is its own, has one of these events. 0 or a
+  /// negative errno.
+  int retry_when_ready(Request& request, std::uint32_t events, int fd = -1);
 
   // Progress (progress.cc).
 
   /// Finds files that became ready and times that passed, and queues their task work. Returns whether there were any.
   bool collect();
-  bool run_workers();
   /// Runs what task work there is. The caller has seen to it that the kernel would.
   bool run_task_work();
   /// The same for deferred task work, of which no more is run at once than a wait for `min_events` needs.
@@ -111,17 +121,12 @@ class SimRing {
   /// Posts what waits in the overflow backlog, as far as there is room. Returns whether that was all.
   bool flush_backlog();
   bool has_task_work() const { return !task_work_.empty(); }
-  bool has_workers() const { return !workers_.empty(); }
   void queue_task_work(Request& request, Step step);
-  void queue_worker(Request& request);
   /// Waits for the file of `request` to have one of these events (EPOLL*); then runs `step`. 0 or a negative errno.
   int arm_file(Request& request, std::uint32_t events, Step step);
   /// The same once more for a request that was armed edge-triggered: only what happens from now on counts.
   void stay_armed(Request& request, Step step);
   void disarm_file(Request& request);
-  /// Tries a request again once its file, or another descriptor that is its own, has one of these events. 0 or a
-  /// negative errno.
-  int retry_when_ready(Request& request, std::uint32_t events, int fd = -1);
   /// Runs `expired` (in the middle of `collect`) once the clock shows `request.deadline`.
   void arm_timer(Request& request, Step expired);
   void disarm_timer(Request& request);
@@ -203,46 +208,67 @@ class SimRing {
 
  private:
   // submission.cc
+  Request& begin_request(const io_uring_sqe& sqe);
   int initialise(Request& request, const io_uring_sqe& sqe);
   bool submit_one(Request& request, const io_uring_sqe& sqe);
+
+  // refusal.cc
   bool refuse(Request& request, int error, bool by_operation);
   bool refuse_as_before_516(Request& request, int error, bool by_operation);
+
+  // links.cc
   void queue_chain_slowly(Request& head);
-  void drain(Request& request);
-  void queue_drained();
-  bool assign_file(Request& request);
-  void flush_completed();
-  void finish(Request& request);
-  void notice_wake_ups(const Request& request);
+  void run_next_link(Request& request);
   void arm_link_timeout(Request& request, Request* limit);
   void disarm_link_timeout(Request& request);
   void fail_links(Request& request);
+  static void run_submit(SimRing& ring, Request& request);
+  static void run_fail_chain(SimRing& ring, Request& request);
+
+  // drain.cc
+  void drain(Request& request);
+  void queue_drained();
+
+  // issue.cc
+  void issue(Request& request);
+  Outcome carry_out(Request& request);
+  void conclude(Request& request);
+  void conclude_failed(Request& request, std::int32_t error);
+  bool assign_file(Request& request);
+  void notice_wake_ups(const Request& request);
+  void wait_for_file(Request& request);
+  void run_in_worker(Request& request);
+  static void run_retry(SimRing& ring, Request& request);
+  /// Strict mode: the request waits, so its memory is the kernel's.
+  void hold_memory(const Request& request) {
+    if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->hold(request);
+  }
+
+  // completion.cc
+  void flush_completed();
+  void finish(Request& request);
   void release(Request& request);
   void post(Request& request, std::uint32_t flags);
-  void commit();
-  void wait_for_file(Request& request);
-  int arm_descriptor(Request& request, int fd, std::uint32_t events, Step step);
-  void end_revisits(Request& request, std::int32_t result);
-  void run_in_worker(Request& request);
-  bool run_passes(std::size_t wanted, std::size_t limit);
-  void signal_eventfd();
-  void flush_counted_timeouts();
-  void run_next_link(Request& request);
-  static void run_submit(SimRing& ring, Request& request);
   static void run_complete(SimRing& ring, Request& request);
-  static void run_fail_chain(SimRing& ring, Request& request);
-  static void run_retry(SimRing& ring, Request& request);
+
+  // progress.cc
+  bool run_passes(std::size_t wanted, std::size_t limit);
+  int arm_descriptor(Request& request, int fd, std::uint32_t events, Step step);
+  void commit();
+  void signal_eventfd();
+
+  // revisits.cc
+  void end_revisits(Request& request, std::int32_t result);
+
+  // cancellation.cc
   void post_cancelled(Request& request, bool from_task_work);
   bool matches(Request& request, const CancelMatch& match, const Request* canceller) const;
   int cancel_one(const CancelMatch& match, const Request* canceller);
   int cancel_waits(const CancelMatch& match);
   void cancel_armed(Request& request);
 
-  Outcome carry_out(Request& request);
-  /// Strict mode: the request waits, so its memory is the kernel's.
-  void hold_memory(const Request& request) {
-    if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->hold(request);
-  }
+  // operations/timeout.cc
+  void flush_counted_timeouts();
 
   // registration/
   int register_max_workers(void* arg);

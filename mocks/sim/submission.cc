@@ -1,12 +1,11 @@
-// Consuming SQEs, chains, draining, and how requests end. Follows io_submit_sqes and its surroundings in
-// io_uring/io_uring.c of Linux 6.18, and fs/io_uring.c of 5.4 to 5.15 where Semantics says so.
+// Consuming SQEs: from the slot to a request that is checked, chained and sent on its way. Follows io_submit_sqes and
+// its surroundings in io_uring/io_uring.c of Linux 6.18, and fs/io_uring.c of 5.4 to 5.15 where Semantics says so.
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "assay/mocks/sim/operations/operation.h"
 #include "assay/mocks/sim/ring.h"
@@ -20,30 +19,29 @@ bool takes_large_entry(std::uint8_t opcode) {
   return operation != nullptr && operation->large_entry;
 }
 
-constexpr std::uint32_t kLinkFlags = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 // What strict mode leaves in a consumed slot: no opcode that exists.
 constexpr int kScribble = 0xdb;
 
-std::size_t chain_length(const Request& head) {
-  std::size_t length = 0;
-  for (const Request* request = &head; request != nullptr; request = request->link) ++length;
-  return length;
-}
+}  // namespace
 
-void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
+/// A request that has just begun, with this SQE.
+Request& SimRing::begin_request(const io_uring_sqe& sqe) {
+  Request& request = *pool_.take();
   std::memcpy(&request.sqe(), &sqe, sizeof sqe);
+  // From here on the copy: the slot is the user's to change.
+  const std::uint8_t flags = request.sqe().flags;
   request.operation = nullptr;
   request.step = nullptr;
   request.link = nullptr;
-  request.serial = serial;
+  request.serial = world_.next_serial();
   request.result = 0;
   request.cqe_flags = 0;
   request.extra[0] = request.extra[1] = 0;
   request.place = Place::kSubmission;
   request.failed = false;
-  request.skip_success = (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) != 0;
+  request.skip_success = (flags & IOSQE_CQE_SKIP_SUCCESS) != 0;
   request.skip_link_cqes = false;
-  request.force_worker = (sqe.flags & IOSQE_ASYNC) != 0;
+  request.force_worker = (flags & IOSQE_ASYNC) != 0;
   request.in_worker = false;
   request.cancelled = false;
   request.cancel_sequence = 0;
@@ -59,9 +57,8 @@ void reset(Request& request, const io_uring_sqe& sqe, std::uint64_t serial) {
   request.poll_events = 0;
   request.selected = {};
   request.polled = false;
+  return request;
 }
-
-}  // namespace
 
 int SimRing::submit(unsigned count) {
   if (!poll_thread_ && issued_by_other()) return -EEXIST;
@@ -86,17 +83,16 @@ int SimRing::submit(unsigned count) {
     }
     ++consumed;
     const unsigned left = count - consumed;
-    Request* request = pool_.take();
-    reset(*request, *slot, world_.next_serial());
+    Request& request = begin_request(*slot);
     // A large entry in a mixed SQ is two that lie side by side.
     const bool large =
-        has_flag(uapi::kSetupSqeMixed) && takes_large_entry(request->opcode()) && left > 0 && !memory_.is_last(slot);
+        has_flag(uapi::kSetupSqeMixed) && takes_large_entry(request.opcode()) && left > 0 && !memory_.is_last(slot);
     if (large) {
       ++consumed;
       ++sq_head_;
     }
     has_large_entry_ = large || has_flag(IORING_SETUP_SQE128);
-    const bool refused = submit_one(*request, request->sqe());
+    const bool refused = submit_one(request, request.sqe());
     if (world_.strict()) std::memset(static_cast<void*>(slot), kScribble, memory_.sqe_bytes() * (large ? 2 : 1));
     if (refused && semantics.batch_stops_at_bad_sqe && !has_flag(IORING_SETUP_SUBMIT_ALL)) break;
   }
@@ -116,32 +112,6 @@ int SimRing::submit(unsigned count) {
   commit();
   if (!rewinds) memory_.store_sq_head(sq_head_);
   return static_cast<int>(consumed);
-}
-
-/// A completion of its own for the buffers of a zero-copy send: from task work, or from a worker where it is late.
-void SimRing::notify(const Request& about, std::int32_t result) {
-  static constexpr Operation kNotification{.issue = [](SimRing&, Request&) { return Outcome::kDone; }};
-  io_uring_sqe sqe = about.sqe();
-  sqe.flags = 0;
-  Request* notification = pool_.take();
-  reset(*notification, sqe, world_.next_serial());
-  notification->operation = &kNotification;
-  notification->result = result;
-  notification->cqe_flags = IORING_CQE_F_NOTIF;
-  if (world_.choose(ChoicePoint::kNotificationLater, 2, &about.sqe()) != 0) return queue_worker(*notification);
-  queue_task_work(*notification, run_complete);
-}
-
-void SimRing::post_from_task_work(const Completion& completion) {
-  static constexpr Operation kMessage{.issue = [](SimRing&, Request&) { return Outcome::kDone; }};
-  io_uring_sqe sqe{};
-  sqe.user_data = completion.user_data;
-  Request* message = pool_.take();
-  reset(*message, sqe, world_.next_serial());
-  message->operation = &kMessage;
-  message->result = completion.result;
-  message->cqe_flags = completion.flags;
-  queue_task_work(*message, run_complete);
 }
 
 /// What is checked before the operation itself looks at its fields (io_init_req).
@@ -245,301 +215,5 @@ bool SimRing::submit_one(Request& request, const io_uring_sqe& sqe) {
   }
   return false;
 }
-
-/// An SQE that is refused still gets a completion. io_submit_fail_init of 5.16 and later.
-bool SimRing::refuse(Request& request, int error, bool by_operation) {
-  if (!world_.semantics().bad_sqe_keeps_chain) return refuse_as_before_516(request, error, by_operation);
-
-  fail(request);
-  request.result = error;
-  Request* head = chain_head_;
-  if (head != nullptr && !head->failed) {
-    fail(*head);
-    head->result = -ECANCELED;
-  }
-  if (head != nullptr) {
-    request.place = Place::kChain;
-    chain_last_->link = &request;
-    chain_last_ = &request;
-  }
-  if (request.linked()) {
-    if (head == nullptr) chain_head_ = chain_last_ = &request;
-    return false;
-  }
-  chain_head_ = chain_last_ = nullptr;
-  queue_chain_slowly(head != nullptr ? *head : request);
-  return true;
-}
-
-bool SimRing::refuse_as_before_516(Request& request, int error, bool by_operation) {
-  if (world_.semantics().refusal_by_operation_stops_batch) {
-    if (chain_head_ != nullptr) {
-      Request* head = chain_head_;
-      chain_head_ = chain_last_ = nullptr;
-      head->sqe().flags &= static_cast<std::uint8_t>(~IOSQE_IO_HARDLINK);
-      complete_failed(*head, -ECANCELED);
-    }
-    request.sqe().flags &= static_cast<std::uint8_t>(~kLinkFlags);
-    complete_failed(request, error);
-    return true;
-  }
-  if (by_operation && chain_head_ == nullptr) {
-    if (request.linked()) {
-      // The head of a chain takes the rest with it, and its own errno is lost.
-      fail(request);
-      request.result = -ECANCELED;
-      chain_head_ = chain_last_ = &request;
-    } else {
-      complete_failed(request, error);
-    }
-    return false;
-  }
-  if (by_operation) {
-    fail(*chain_head_);
-    chain_head_->result = -ECANCELED;
-  }
-  complete_failed(request, error);
-  return true;
-}
-
-/// A chain (or a single request) that cannot simply be issued: it failed already, is drained, or goes to a worker.
-void SimRing::queue_chain_slowly(Request& head) {
-  if (head.failed) {
-    head.sqe().flags &= static_cast<std::uint8_t>(~IOSQE_IO_HARDLINK);
-    head.place = Place::kSubmission;
-    complete(head);
-  } else if (drain_active_) {
-    drain(head);
-  } else {
-    queue_worker(head);
-  }
-}
-
-void SimRing::drain(Request& request) {
-  const bool drains = (request.sqe().flags & IOSQE_IO_DRAIN) != 0;
-  request.place = Place::kDrain;
-  hold_memory(request);
-  drained_requests_ += chain_length(request);
-  drained_.push_back(&request);
-  queue_drained();
-  if (!drains && drained_.empty()) drain_active_ = false;
-}
-
-/// Lets go what no longer has to wait: all requests that are not in the queue themselves must be over.
-void SimRing::queue_drained() {
-  bool drain_seen = false;
-  bool first = true;
-  while (!drained_.empty()) {
-    Request* request = drained_.first();
-    drain_seen = drain_seen || (request->sqe().flags & IOSQE_IO_DRAIN) != 0;
-    if ((drain_seen || first) && pool_.live() != drained_requests_) return;
-    drained_.remove(request);
-    drained_requests_ -= chain_length(*request);
-    queue_task_work(*request, run_submit);
-    first = false;
-  }
-}
-
-bool SimRing::assign_file(Request& request) {
-  if (request.fd >= 0 || !request.operation->needs_file) return true;
-  if (request.sqe().flags & IOSQE_FIXED_FILE) {
-    request.registered_file = registered_file(static_cast<unsigned>(request.sqe().fd));
-    request.fd = request.registered_file ? request.registered_file->file.get() : -1;
-  } else {
-    request.fd = request.sqe().fd;
-  }
-  return request.fd >= 0;
-}
-
-/// The operation itself, as whoever the SQE says.
-Outcome SimRing::carry_out(Request& request) {
-  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->use(request);
-  if (!request.credentials) return request.operation->issue(*this, request);
-  const BorrowedCredentials borrowed(*request.credentials);
-  return request.operation->issue(*this, request);
-}
-
-void SimRing::issue(Request& request) {
-  request.place = Place::kSubmission;
-  if (!assign_file(request)) return complete_failed(request, -EBADF);
-  if (world_.has_chooser()) {
-    if (const auto error = world_.choose(ChoicePoint::kResultError, 4096, &request.sqe()); error != 0) {
-      return complete_failed(request, -static_cast<std::int32_t>(error));
-    }
-    if (!request.in_worker && request.operation->may_be_in_worker &&
-        world_.choose(ChoicePoint::kCompletionLater, 2, &request.sqe()) != 0) {
-      return queue_worker(request);
-    }
-  }
-  Request* const limit = request.arms_link_timeout ? request.link : nullptr;
-  switch (carry_out(request)) {
-    case Outcome::kDone:
-      notice_wake_ups(request);
-      return complete(request);
-    case Outcome::kTaken:
-      return;
-    case Outcome::kWouldBlock:
-      wait_for_file(request);
-      break;
-    case Outcome::kParked:
-      break;
-  }
-  arm_link_timeout(request, limit);
-}
-
-/// What a request did to its file may be what others wait for. In the kernel that queues their task work at once, even
-/// if the file is no longer ready when it runs.
-void SimRing::notice_wake_ups(const Request& request) {
-  if (armed_count_ > 0 && request.operation->wakes_others) collect();
-}
-
-/// The request goes on, so its limit starts to run. (It may have ended: then the limit was taken off the chain.)
-void SimRing::arm_link_timeout(Request& request, Request* limit) {
-  if (limit == nullptr || limit->place != Place::kChain) return;
-  request.arms_link_timeout = false;
-  request.has_link_timeout = true;
-  limit->operation->issue(*this, *limit);
-  limit->limited = &request;
-}
-
-void SimRing::fail(Request& request) {
-  request.failed = true;
-  if (request.skip_success) {
-    request.skip_success = false;
-    request.skip_link_cqes = true;
-  }
-}
-
-void SimRing::post(Request& request, std::uint32_t flags) {
-  Completion completion{request.sqe().user_data, request.result, flags, {request.extra[0], request.extra[1]}};
-  cq_.post(completion, &request.sqe());
-  cq_changed_ = true;
-}
-
-bool SimRing::post_multishot(Request& request, std::int32_t result, std::uint32_t flags) {
-  flush_completed();
-  if (world_.choose(ChoicePoint::kMultishotEnd, 2, &request.sqe()) != 0) return false;
-  const Completion completion{request.sqe().user_data, result, flags | IORING_CQE_F_MORE, {0, 0}};
-  cq_changed_ = true;
-  const bool overflows = request.operation->ready_events != 0 && world_.semantics().io_multishot_overflows;
-  if (world_.profile().semantics.multishot_ends_on_overflow && !overflows)
-    return cq_.try_post(completion, &request.sqe());
-  return cq_.post(completion, &request.sqe());
-}
-
-void SimRing::complete(Request& request) {
-  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
-  if (request.operation != nullptr && request.operation->settle != nullptr) request.operation->settle(*this, request);
-  if (batching_) {
-    request.place = Place::kCompleted;
-    completed_.push_back(&request);
-    return;
-  }
-  if (!request.skip_success) post(request, request.cqe_flags);
-  finish(request);
-}
-
-/// What a batch of SQEs or of task work has completed becomes visible at its end, all at once; only then do the
-/// requests that were linked to it or drained behind it go on. Counted timeouts can tell.
-void SimRing::flush_completed() {
-  if (completed_.empty()) return;
-  const bool batching = std::exchange(batching_, false);
-  for (Request* request = completed_.first(); request != nullptr; request = completed_.after(request)) {
-    if (!request->skip_success) post(*request, request->cqe_flags);
-  }
-  cq_changed_ = true;  // also where all completions were skipped
-  commit();
-  while (Request* request = completed_.first()) {
-    completed_.remove(request);
-    finish(*request);
-  }
-  batching_ = batching;
-}
-
-void SimRing::finish(Request& request) {
-  disarm_link_timeout(request);
-  if (request.failed && !(request.sqe().flags & IOSQE_IO_HARDLINK)) fail_links(request);
-  Request* next = request.link;
-  request.link = nullptr;
-  release(request);
-  if (next != nullptr) {
-    if (world_.semantics().links_run_at_once && !next->force_worker) {
-      run_next_link(*next);
-    } else {
-      queue_task_work(*next, run_submit);
-    }
-  }
-  if (drain_active_) queue_drained();
-}
-
-/// Not by recursion: a chain may be as long as the SQ.
-void SimRing::run_next_link(Request& request) {
-  next_links_.push_back(&request);
-  if (std::exchange(runs_links_, true)) return;
-  while (Request* next = next_links_.first()) {
-    next_links_.remove(next);
-    issue(*next);
-  }
-  runs_links_ = false;
-}
-
-/// The LINK_TIMEOUT that limits this request has nothing left to do.
-void SimRing::disarm_link_timeout(Request& request) {
-  if (!request.arms_link_timeout && !request.has_link_timeout) return;
-  request.arms_link_timeout = request.has_link_timeout = false;
-  Request* limit = request.link;
-  if (limit == nullptr || limit->opcode() != IORING_OP_LINK_TIMEOUT) return;
-  request.link = limit->link;
-  limit->link = nullptr;
-  limit->limited = nullptr;
-  disarm_timer(*limit);
-  limit->result = -ECANCELED;
-  queue_task_work(*limit, run_complete);
-}
-
-void SimRing::fail_links(Request& request) {
-  Request* first = request.link;
-  if (first == nullptr) return;
-  request.link = nullptr;
-  for (Request* link = first; link != nullptr; link = link->link) link->skip_success = request.skip_link_cqes;
-  if (world_.semantics().links_run_at_once) {
-    run_fail_chain(*this, *first);
-  } else {
-    queue_task_work(*first, run_fail_chain);
-  }
-}
-
-void SimRing::release(Request& request) {
-  if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
-  disarm_file(request);
-  disarm_timer(request);
-  request.file.reset();
-  request.registered_file.reset();
-  request.registered_buffer.reset();
-  request.credentials.reset();
-  request.state.reset();
-  request.buffers.clear();
-  pool_.give_back(&request);
-}
-
-void SimRing::run_fail_chain(SimRing& ring, Request& first) {
-  for (Request* link = &first; link != nullptr;) {
-    Request* next = link->link;
-    link->link = nullptr;
-    link->arms_link_timeout = false;
-    ring.complete(*link, link->failed ? link->result : -ECANCELED);
-    link = next;
-  }
-}
-
-void SimRing::run_submit(SimRing& ring, Request& request) {
-  if (request.force_worker) {
-    ring.queue_worker(request);
-  } else {
-    ring.issue(request);
-  }
-}
-
-void SimRing::run_complete(SimRing& ring, Request& request) { ring.complete(request); }
 
 }  // namespace assay::internal
