@@ -48,23 +48,6 @@ int take_buffers(SimRing& ring, Request& request, MessageState& state) {
   return 0;
 }
 
-/// One system call. Bytes, or -errno.
-ssize_t send_once(SimRing& ring, Request& request, MessageState& state) {
-  const std::vector<iovec> part = first_bytes(state.left, choose_bytes(ring, request, total_bytes(state.left)));
-  msghdr header{};
-  if (state.address.bytes > 0) header.msg_name = &state.address.storage;
-  header.msg_namelen = state.address.bytes;
-  header.msg_iov = const_cast<iovec*>(part.data());
-  header.msg_iovlen = part.size();
-  // Control data goes with the first part only.
-  if (state.done == 0) {
-    header.msg_control = state.control;
-    header.msg_controllen = state.control_bytes;
-  }
-  const ssize_t sent = ::sendmsg(request.fd, &header, state.message_flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-  return sent >= 0 ? sent : -errno;
-}
-
 int prepare_send(SimRing& ring, Request& request) {
   const SimWorld& world = ring.world();
   const io_uring_sqe& sqe = request.sqe();

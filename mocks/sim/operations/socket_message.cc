@@ -140,6 +140,22 @@ std::vector<iovec> first_bytes(const std::vector<iovec>& buffers, std::size_t by
   return first;
 }
 
+ssize_t send_once(SimRing& ring, Request& request, MessageState& state) {
+  const std::vector<iovec> part = first_bytes(state.left, choose_bytes(ring, request, total_bytes(state.left)));
+  msghdr header{};
+  if (state.address.bytes > 0) header.msg_name = &state.address.storage;
+  header.msg_namelen = state.address.bytes;
+  header.msg_iov = const_cast<iovec*>(part.data());
+  header.msg_iovlen = part.size();
+  // Control data goes with the first part only.
+  if (state.done == 0) {
+    header.msg_control = state.control;
+    header.msg_controllen = state.control_bytes;
+  }
+  const ssize_t sent = ::sendmsg(request.fd, &header, state.message_flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent >= 0 ? sent : -errno;
+}
+
 Outcome wait_or_refuse(SimRing& ring, Request& request, bool never_waits) {
   return never_waits ? finish(ring, request, -EAGAIN) : Outcome::kWouldBlock;
 }

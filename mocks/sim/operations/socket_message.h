@@ -83,6 +83,9 @@ std::size_t choose_bytes(SimRing& ring, const Request& request, std::size_t tota
 /// The first `bytes` bytes of the buffers.
 std::vector<iovec> first_bytes(const std::vector<iovec>& buffers, std::size_t bytes);
 
+/// One system call that sends what is left, or the first of it. Bytes, or -errno.
+ssize_t send_once(SimRing& ring, Request& request, MessageState& state);
+
 /// Ends it with -EAGAIN where it must not wait, else waits for its file.
 Outcome wait_or_refuse(SimRing& ring, Request& request, bool never_waits);
 
