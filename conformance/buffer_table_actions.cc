@@ -6,6 +6,14 @@ namespace assay::conformance {
 
 iovec part_of(char* from, std::size_t bytes) { return {.iov_base = from, .iov_len = bytes}; }
 
+void register_buffer(Ring& ring, char* memory, std::size_t bytes) {
+  const iovec buffer = part_of(memory, bytes);
+  if (const int error = ring.register_buffers({&buffer, 1}); error != 0) {
+    ADD_FAILURE() << "registering a buffer gave " << error;
+    throw BodyEnded();
+  }
+}
+
 int read_fixed(Ring& ring, int fd, char* to, unsigned bytes, int index) {
   io_uring_prep_read_fixed(&next_sqe(ring), fd, to, bytes, 0, index);
   return run_one(ring).res;

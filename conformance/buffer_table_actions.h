@@ -12,6 +12,8 @@
 namespace assay::conformance {
 
 iovec part_of(char* from, std::size_t bytes);
+/// Makes this the one registered buffer, or ends the body.
+void register_buffer(Ring& ring, char* memory, std::size_t bytes);
 /// READ_FIXED at the start of the file.
 int read_fixed(Ring& ring, int fd, char* to, unsigned bytes, int index);
 /// IORING_REGISTER_BUFFERS2 with a tag for each buffer; 0 is none.

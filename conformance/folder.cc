@@ -20,6 +20,10 @@ Folder::Folder() {
   fd_ = Fd(::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
+Folder::Folder(std::initializer_list<NewFile> files) : Folder() {
+  for (const NewFile& file : files) make(file.name, file.content);
+}
+
 Folder::~Folder() {
   std::error_code ignored;  // a test that failed may have left anything here
   std::filesystem::remove_all(path_, ignored);

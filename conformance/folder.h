@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -7,10 +8,19 @@
 
 namespace assay::conformance {
 
-/// An empty folder of the test's own, which goes away at the end of its scope with everything in it.
+/// A file to be made.
+struct NewFile {
+  const char* name;
+  std::string_view content = {};
+};
+
+/// A folder of the test's own, which goes away at the end of its scope with everything in it.
 class Folder {
  public:
+  /// An empty one.
   Folder();
+  /// One with these files.
+  explicit Folder(std::initializer_list<NewFile> files);
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
   ~Folder();

@@ -48,9 +48,8 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          Ring from = open_ring(kernel);
          Ring to = open_ring(kernel);
          char memory[4] = {};
-         const iovec buffer = part_of(memory, 4);
-         ASSERT_EQ(from.register_buffers({&buffer, 1}), 0);
-         ASSERT_EQ(to.register_buffers({&buffer, 1}), 0);
+         register_buffer(from, memory, 4);
+         register_buffer(to, memory, 4);
          EXPECT_EQ(clone(to, all_of(from)), -EBUSY);
        }},
       {suite, "RefusesToCloneNothing", cloned,
@@ -70,8 +69,7 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          Ring from = open_ring(kernel);
          Ring to = open_ring(kernel);
          char memory[4] = {};
-         const iovec buffer = part_of(memory, 4);
-         ASSERT_EQ(from.register_buffers({&buffer, 1}), 0);
+         register_buffer(from, memory, 4);
          uapi::CloneBuffers request = all_of(from);
          request.flags = 1u << 10;
          EXPECT_EQ(clone(to, request), -EINVAL);
@@ -88,8 +86,7 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          Ring from = open_ring(kernel);
          Ring to = open_ring(kernel);
          char memory[4] = {};
-         const iovec buffer = part_of(memory, 4);
-         ASSERT_EQ(from.register_buffers({&buffer, 1}), 0);
+         register_buffer(from, memory, 4);
          io_uring_rsrc_update ring_fd{};
          ring_fd.offset = 5;
          ring_fd.data = static_cast<std::uint64_t>(from.fd());
@@ -128,8 +125,7 @@ void add_clone_behaviours(std::vector<Behaviour>& behaviours) {
          Ring to = open_ring(kernel);
          const Fd file = make_file("0123");
          char memory[12] = {};
-         const iovec source = part_of(memory, 4);
-         ASSERT_EQ(from.register_buffers({&source, 1}), 0);
+         register_buffer(from, memory, 4);
          ASSERT_EQ(register_tagged(to, {part_of(memory + 4, 4), part_of(memory + 8, 4)}, {77, 78}), 0);
          uapi::CloneBuffers request = all_of(from);
          request.flags = uapi::kCloneDstReplace;

@@ -30,8 +30,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "OpensAFileIntoASlot", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 2);
          EXPECT_EQ(open_direct(ring, folder, "file", 1), 0) << "a slot was asked for, so there is no number to tell";
          EXPECT_EQ(slot_content(ring, 1), "text");
@@ -40,8 +39,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "TakesNoDescriptorNumber", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 2);
          const int next = ::dup(folder.fd());
          ::close(next);
@@ -51,9 +49,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "PutsAFileInThePlaceOfAnother", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "old.");
-         folder.make("new", "new.");
+         const Folder folder{{"old", "old."}, {"new", "new."}};
          register_empty_table(ring, 1);
          EXPECT_EQ(open_direct(ring, folder, "old", 0), 0);
          EXPECT_EQ(open_direct(ring, folder, "new", 0), 0);
@@ -62,8 +58,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "LeavesTheSlotAloneWhenTheFileCannotBeOpened", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 1);
          EXPECT_EQ(open_direct(ring, folder, "file", 0), 0);
          EXPECT_EQ(open_direct(ring, folder, "missing", 0), -ENOENT);
@@ -72,8 +67,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "RefusesASlotOutOfRange", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 2);
          EXPECT_EQ(open_direct(ring, folder, "file", 2), -EINVAL);
          EXPECT_EQ(close_direct(ring, 2), -EINVAL);
@@ -81,16 +75,14 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "RefusesASlotWhereThereIsNoTable", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          EXPECT_EQ(open_direct(ring, folder, "file", 0), -ENXIO);
          EXPECT_EQ(close_direct(ring, 0), -ENXIO);
        }},
       {suite, "RefusesCloseOnExecForASlot", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 1);
          EXPECT_EQ(open_direct(ring, folder, "file", 0, O_RDONLY | O_CLOEXEC), -EINVAL);
          EXPECT_EQ(slot_content(ring, 0), std::to_string(-EBADF));
@@ -98,8 +90,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "ClosesASlotOnce", direct,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 1);
          EXPECT_EQ(open_direct(ring, folder, "file", 0), 0);
          EXPECT_EQ(close_direct(ring, 0), 0);
@@ -157,8 +148,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
        [](KernelUnderTest& kernel) {
          // Since 5.18 a linked request looks its file up when it runs, so that it finds what the one before it opened.
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 1);
          char bytes[4] = {};
          io_uring_sqe& open = next_sqe(ring);
@@ -181,8 +171,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "ChoosesAFreeSlotWhenAskedTo", chosen,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 3);
          EXPECT_EQ(open_direct(ring, folder, "file", 0), 0);
          EXPECT_EQ(open_anywhere(ring, folder, "file"), 1);
@@ -192,8 +181,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "TellsThatNoSlotIsFree", chosen,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          EXPECT_EQ(open_anywhere(ring, folder, "file"), -ENFILE) << "there is no table";
          register_empty_table(ring, 1);
          EXPECT_EQ(open_anywhere(ring, folder, "file"), 0);
@@ -202,8 +190,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "ChoosesTheSlotThatWasJustEmptied", chosen,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 8);
          for (int slot = 0; slot < 4; ++slot) EXPECT_EQ(open_anywhere(ring, folder, "file"), slot);
          EXPECT_EQ(close_direct(ring, 1), 0);
@@ -217,8 +204,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
         .switches_off = {&Semantics::direct_allocation}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 3);
          EXPECT_EQ(open_anywhere(ring, folder, "file"), -EINVAL);
        }},
@@ -227,8 +213,7 @@ void add_open_behaviours(std::vector<Behaviour>& behaviours) {
        {.opcodes = {IORING_OP_OPENAT2}, .switches_on = {&Semantics::direct_descriptors}},
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 2);
          open_how how{};
          how.flags = O_RDONLY;
@@ -254,8 +239,7 @@ void add_range_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "ChoosesSlotsOfTheRangeOnly", ranged,
        [set_range](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 8);
          EXPECT_EQ(set_range(ring, 4, 2), 0);
          EXPECT_EQ(open_anywhere(ring, folder, "file"), 4);
@@ -266,8 +250,7 @@ void add_range_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "ForgetsTheRangeWithItsTable", ranged,
        [set_range](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 8);
          EXPECT_EQ(set_range(ring, 4, 2), 0);
          EXPECT_EQ(ring.unregister_files(), 0);

@@ -49,8 +49,7 @@ constexpr std::uint8_t kOpcodes[] = {IORING_OP_RENAMEAT, IORING_OP_UNLINKAT, IOR
 std::function<void(KernelUnderTest&)> each_refuses(void (*spoil)(io_uring_sqe& sqe), int error) {
   return [spoil, error](KernelUnderTest& kernel) {
     Ring ring = open_ring(kernel);
-    const Folder folder;
-    folder.make("old", "kept");
+    const Folder folder{{"old", "kept"}};
     for (const std::uint8_t opcode : kOpcodes) {
       if (!kernel.profile().opcodes[opcode]) continue;
       EXPECT_EQ(spoiled(ring, folder, opcode, spoil), error) << "opcode " << int{opcode};
@@ -73,8 +72,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RenamesAFile", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "new", 0);
          EXPECT_EQ(result(ring), 0);
          EXPECT_FALSE(folder.has("old"));
@@ -93,8 +91,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RenamesByAbsolutePathWhateverTheDirectory", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          const std::string from = folder.path("old");
          const std::string to = folder.path("new");
          io_uring_prep_renameat(&next_sqe(ring), AT_FDCWD, from.c_str(), -1, to.c_str(), 0);
@@ -104,9 +101,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RenamesOverAFileUnlessToldNotTo", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
-         folder.make("new", "other");
+         const Folder folder{{"old", "content"}, {"new", "other"}};
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "new", RENAME_NOREPLACE);
          EXPECT_EQ(result(ring), -EEXIST);
          EXPECT_EQ(folder.content("new"), "other");
@@ -117,9 +112,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "ExchangesTwoFiles", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "first");
-         folder.make("new", "second");
+         const Folder folder{{"old", "first"}, {"new", "second"}};
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "new", RENAME_EXCHANGE);
          EXPECT_EQ(result(ring), 0);
          EXPECT_EQ(folder.content("old"), "second");
@@ -128,8 +121,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RefusesToRenameWithUnknownFlags", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "new", 1u << 20);
          EXPECT_EQ(result(ring), -EINVAL);
          EXPECT_EQ(folder.content("old"), "content");
@@ -137,8 +129,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "TellsWhyAFileCannotBeRenamed", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), "missing", folder.fd(), "new", 0);
          EXPECT_EQ(result(ring), -ENOENT);
          io_uring_prep_renameat(&next_sqe(ring), -1, "old", folder.fd(), "new", 0);
@@ -149,8 +140,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "UnlinksAFile", unlink,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file");
+         const Folder folder{{"file"}};
          io_uring_prep_unlinkat(&next_sqe(ring), folder.fd(), "file", 0);
          EXPECT_EQ(result(ring), 0);
          EXPECT_FALSE(folder.has("file"));
@@ -181,8 +171,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RefusesToUnlinkWithUnknownFlags", unlink,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file");
+         const Folder folder{{"file"}};
          io_uring_prep_unlinkat(&next_sqe(ring), folder.fd(), "file", AT_SYMLINK_NOFOLLOW);
          EXPECT_EQ(result(ring), -EINVAL);
          EXPECT_TRUE(folder.has("file"));
@@ -190,8 +179,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "RefusesToUnlinkAtAnOffset", unlink,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file");
+         const Folder folder{{"file"}};
          io_uring_sqe& with_offset = next_sqe(ring);
          io_uring_prep_unlinkat(&with_offset, folder.fd(), "file", 0);
          with_offset.off = 1;
@@ -257,8 +245,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "GivesAFileASecondName", link,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          io_uring_prep_linkat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "new", 0);
          EXPECT_EQ(result(ring), 0);
          EXPECT_EQ(folder.content("new"), "content");
@@ -270,8 +257,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "FollowsASymbolicLinkOnlyWhenAskedTo", link,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "content");
+         const Folder folder{{"file", "content"}};
          ASSERT_EQ(::symlinkat("file", folder.fd(), "link"), 0);
          io_uring_prep_linkat(&next_sqe(ring), folder.fd(), "link", folder.fd(), "followed", AT_SYMLINK_FOLLOW);
          EXPECT_EQ(result(ring), 0);
@@ -283,8 +269,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "TellsWhyAFileCannotBeLinked", link,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          io_uring_prep_linkat(&next_sqe(ring), folder.fd(), "old", folder.fd(), "old", 0);
          EXPECT_EQ(result(ring), -EEXIST);
          io_uring_prep_linkat(&next_sqe(ring), folder.fd(), "missing", folder.fd(), "new", 0);
@@ -296,8 +281,7 @@ std::vector<Behaviour> ring_directories_behaviours() {
       {suite, "NeedsThePathsDuringSubmissionOnly", rename,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("old", "content");
+         const Folder folder{{"old", "content"}};
          std::string from = "old";
          std::string to = "new";
          io_uring_prep_renameat(&next_sqe(ring), folder.fd(), from.c_str(), folder.fd(), to.c_str(), 0);

@@ -48,8 +48,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file();
          char memory[] = "0123456";
-         const iovec buffer = part_of(memory, 7);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, 7);
          io_uring_prep_write_fixed(&next_sqe(ring), file.get(), memory + 2, 3, 1, 0);
          EXPECT_EQ(run_one(ring).res, 3);
          EXPECT_EQ(file_content(file.get()), std::string("\0"
@@ -63,8 +62,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file("0123456789");
          char memory[16] = {};
-         const iovec buffer = part_of(memory + 4, 8);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory + 4, 8);
          EXPECT_EQ(read_fixed(ring, file.get(), memory + 3, 2, 0), -EFAULT) << "before it";
          EXPECT_EQ(read_fixed(ring, file.get(), memory + 11, 2, 0), -EFAULT) << "beyond it";
          EXPECT_EQ(read_fixed(ring, file.get(), memory, 16, 0), -EFAULT) << "around it";
@@ -83,8 +81,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          const Fd file = make_file("0123");
          char memory[4];
          EXPECT_EQ(read_fixed(ring, file.get(), memory, 4, 0), -EFAULT) << "there is no table";
-         const iovec buffer = part_of(memory, 4);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, 4);
          EXPECT_EQ(read_fixed(ring, file.get(), memory, 4, 1), -EFAULT);
          EXPECT_EQ(read_fixed(ring, -1, memory, 4, 0), -EBADF);
        }},
@@ -95,8 +92,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Pipe pipe = make_pipe();
          char memory[4] = {};
-         const iovec buffer = part_of(memory, 4);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, 4);
          io_uring_prep_read_fixed(&next_sqe(ring), pipe.read_end.get(), memory, 4, 0, 0);
          submit_all(ring);
          EXPECT_TRUE(take_ready(ring).empty());
@@ -136,8 +132,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file("012345");
          char memory[16] = {};
-         const iovec buffer = part_of(memory, sizeof memory);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, sizeof memory);
          const iovec parts[] = {part_of(memory + 8, 2), part_of(memory, 4)};
          prepare_vectored(ring, uapi::kOpReadvFixed, file.get(), parts, 2, 0);
          EXPECT_EQ(run_one(ring).res, 6);
@@ -154,8 +149,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file("012345");
          char memory[16] = {};
-         const iovec buffer = part_of(memory, 8);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, 8);
          const iovec outside[] = {part_of(memory, 2), part_of(memory + 7, 2)};
          prepare_vectored(ring, uapi::kOpReadvFixed, file.get(), outside, 2, 0);
          EXPECT_EQ(run_one(ring).res, -EFAULT);
@@ -171,8 +165,7 @@ void add_transfer_behaviours(std::vector<Behaviour>& behaviours) {
          Ring ring = open_ring(kernel);
          const Fd file = make_file("012345");
          char memory[16] = {};
-         const iovec buffer = part_of(memory, 8);
-         ASSERT_EQ(ring.register_buffers({&buffer, 1}), 0);
+         register_buffer(ring, memory, 8);
          prepare_vectored(ring, uapi::kOpReadvFixed, file.get(), reinterpret_cast<const iovec*>(8), 1, 0);
          EXPECT_EQ(run_one(ring).res, -EFAULT);
          const std::vector<iovec> many(1025, part_of(memory, 1));

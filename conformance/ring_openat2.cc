@@ -21,6 +21,12 @@ constexpr std::uint64_t kCached = 0x20;  // RESOLVE_CACHED, which is newer than 
 /// What an ordinary system call says of the same: 0 or -errno.
 int plain(long value) { return value < 0 ? -errno : static_cast<int>(value); }
 
+/// OPENAT2 of that name in the folder.
+int open_in(Ring& ring, const Folder& folder, const char* name, open_how& how) {
+  io_uring_prep_openat2(&next_sqe(ring), folder.fd(), name, &how);
+  return result(ring);
+}
+
 void add_openat2_behaviours(std::vector<Behaviour>& behaviours) {
   const std::string suite = "RingOpenat2";
   const Needs openat2{.opcodes = {IORING_OP_OPENAT2}};
@@ -32,8 +38,7 @@ void add_openat2_behaviours(std::vector<Behaviour>& behaviours) {
          open_how how{};
          how.flags = O_RDWR | O_CREAT | O_CLOEXEC;
          how.mode = 0640;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "file", &how);
-         const Fd file(result(ring));
+         const Fd file(open_in(ring, folder, "file", how));
          ASSERT_GE(file.get(), 0);
          EXPECT_EQ(::fcntl(file.get(), F_GETFD), FD_CLOEXEC);
          write_text(file.get(), "text");
@@ -42,42 +47,34 @@ void add_openat2_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "KeepsToTheRulesOfResolution", openat2,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          ASSERT_EQ(::symlinkat("file", folder.fd(), "link"), 0);
          open_how how{};
          how.flags = O_RDONLY;
          how.resolve = RESOLVE_NO_SYMLINKS;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "link", &how);
-         EXPECT_EQ(result(ring), -ELOOP);
+         EXPECT_EQ(open_in(ring, folder, "link", how), -ELOOP);
          how.resolve = RESOLVE_BENEATH;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "../file", &how);
-         EXPECT_EQ(result(ring), -EXDEV);
+         EXPECT_EQ(open_in(ring, folder, "../file", how), -EXDEV);
        }},
       {suite, "RefusesWhatOpenat2Refuses", openat2,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          open_how how{};
          how.flags = O_RDONLY;
          how.mode = 0640;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "file", &how);
-         EXPECT_EQ(result(ring), -EINVAL) << "a mode, and nothing is made";
+         EXPECT_EQ(open_in(ring, folder, "file", how), -EINVAL) << "a mode, and nothing is made";
          how.mode = 0;
          how.flags = std::uint64_t{1} << 40;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "file", &how);
-         EXPECT_EQ(result(ring), -EINVAL);
+         EXPECT_EQ(open_in(ring, folder, "file", how), -EINVAL);
          how.flags = O_RDONLY;
          how.resolve = 1 << 30;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "file", &how);
-         EXPECT_EQ(result(ring), -EINVAL);
+         EXPECT_EQ(open_in(ring, folder, "file", how), -EINVAL);
        }},
       {suite, "ChecksTheSizeOfItsArgument", openat2,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          struct {
            open_how how;
            std::uint64_t more;
@@ -118,22 +115,20 @@ void add_openat2_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "OpensFromTheCacheOnlyWhenAskedTo", openat2,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          open_how how{};
          how.flags = O_RDONLY | O_CLOEXEC;
          how.resolve = kCached;
          const int by_call =
              plain(::syscall(SYS_openat2, folder.fd(), "file", &how, sizeof how));  // -EINVAL before 5.12
          const Fd called(by_call);
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "file", &how);
-         const int by_ring = result(ring);
+         const int by_ring = open_in(ring, folder, "file", how);
          const Fd opened(by_ring);
          EXPECT_EQ(by_ring < 0 ? by_ring : 0, by_call < 0 ? by_call : 0);
          how.flags = O_RDWR | O_CREAT | O_CLOEXEC;
          how.mode = 0640;
-         io_uring_prep_openat2(&next_sqe(ring), folder.fd(), "new", &how);
-         EXPECT_EQ(result(ring), by_call == -EINVAL ? -EINVAL : -EAGAIN) << "what is not there is in no cache";
+         EXPECT_EQ(open_in(ring, folder, "new", how), by_call == -EINVAL ? -EINVAL : -EAGAIN)
+             << "what is not there is in no cache";
          EXPECT_FALSE(folder.has("new"));
        }},
   };

@@ -103,8 +103,7 @@ void add_pipe_behaviours(std::vector<Behaviour>& behaviours) {
       {suite, "MakesNoHalfOfAPipe", pipe,
        [](KernelUnderTest& kernel) {
          Ring ring = open_ring(kernel);
-         const Folder folder;
-         folder.make("file", "text");
+         const Folder folder{{"file", "text"}};
          register_empty_table(ring, 1);
          int fds[2] = {-1, -1};
          prepare_pipe(ring, fds, 0, IORING_FILE_INDEX_ALLOC);
