@@ -5,13 +5,11 @@
 // One for each opcode with arguments that mean something, one for each registration, and some for the kinds of rings.
 // Each is there for an old kernel, one in between and the newest.
 
-#include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -21,119 +19,12 @@
 
 #include "assay/backend/uapi.h"
 #include "assay/mocks/fuzz/program.h"
+#include "assay/mocks/fuzz/seed.h"
 #include "assay/mocks/profile.h"
 
 namespace assay::fuzz {
 
 namespace {
-
-constexpr std::uint32_t kNull = ~0u;
-// Where a seed's memory has what: bytes from the beginning of the arena.
-constexpr std::uint32_t kData = 0;
-constexpr std::uint32_t kVector = 0x5000;
-constexpr std::uint32_t kTime = 0x5100;
-constexpr std::uint32_t kName = 0x5200;
-constexpr std::uint32_t kNewName = 0x5240;
-constexpr std::uint32_t kAttribute = 0x5280;
-constexpr std::uint32_t kAddress = 0x5300;
-constexpr std::uint32_t kMessage = 0x5400;
-constexpr std::uint32_t kInterest = 0x5500;
-constexpr std::uint32_t kWaitVector = 0x5600;
-constexpr std::uint32_t kHow = 0x5700;
-constexpr std::uint32_t kNumbers = 0x5800;
-constexpr std::uint32_t kBufferRing = 0x6000;
-constexpr std::uint32_t kArgument = 0x8000;
-
-// Meaning::addresses and ::descriptors of an SQE's fields.
-constexpr std::uint8_t kOffIsAddress = 1 << 1;
-constexpr std::uint8_t kAddrIsAddress = 1 << 2;
-constexpr std::uint8_t kAddr3IsAddress = 1 << 6;
-constexpr std::uint16_t kFdIsGiven = 1 << 1;
-constexpr std::uint16_t kOffIsGiven = 1 << 2;
-constexpr std::uint16_t kOtherFdIsGiven = 1 << 11;
-
-std::uint8_t number_of_profile(const std::string& name) {
-  std::vector<std::string> names = profile_names();
-  std::erase(names, "linux-running");
-  return static_cast<std::uint8_t>(std::find(names.begin(), names.end(), name) - names.begin());
-}
-
-/// A seed in the making.
-class Seed {
- public:
-  explicit Seed(const std::string& profile, std::uint16_t seed = 0)
-      : writer_({.profile = number_of_profile(profile), .strict = 1, .seed = seed}) {}
-
-  Seed& setup(std::uint32_t flags = 0, std::uint16_t entries = 8) {
-    writer_.add(Action::kSetup, SetupArguments{.entries = entries, .flags = flags});
-    return *this;
-  }
-  Seed& sqe(const io_uring_sqe& sqe, std::uint8_t addresses = 0, std::uint16_t descriptors = 0) {
-    writer_.add(Action::kSqe, SqeArguments{.meaning = {addresses, descriptors}}, &sqe, sizeof sqe);
-    return *this;
-  }
-  Seed& enter(std::uint8_t to_submit, std::uint8_t min_complete = 1) {
-    writer_.add(Action::kEnter,
-                EnterArguments{.to_submit = to_submit, .min_complete = min_complete, .flags = IORING_ENTER_GETEVENTS});
-    return *this;
-  }
-  template <typename Value>
-  Seed& write(std::uint32_t offset, const Value& value, std::uint8_t addresses = 0, std::uint16_t descriptors = 0) {
-    writer_.add(Action::kWrite, WriteArguments{.offset = offset, .follow = {sizeof value, {addresses, descriptors}}},
-                &value, sizeof value);
-    return *this;
-  }
-  template <typename Value>
-  Seed& register_op(std::uint32_t opcode, const Value& value, std::uint32_t count, std::uint8_t addresses = 0,
-                    std::uint16_t descriptors = 0) {
-    writer_.add(Action::kRegister,
-                RegisterArguments{.opcode = opcode,
-                                  .argument = kArgument,
-                                  .count = count,
-                                  .follow = {sizeof value, {addresses, descriptors}}},
-                &value, sizeof value);
-    return *this;
-  }
-  Seed& register_nothing(std::uint32_t opcode, std::uint32_t count = 0) {
-    writer_.add(Action::kRegister, RegisterArguments{.opcode = opcode, .argument = kNull, .count = count});
-    return *this;
-  }
-  Seed& outside(std::uint8_t what, Given which, std::uint16_t bytes) {
-    writer_.add(Action::kOutside,
-                OutsideArguments{.what = what, .index = static_cast<std::uint8_t>(which), .bytes = bytes});
-    return *this;
-  }
-  Seed& plain(Action action) {
-    writer_.add(action, std::uint8_t{0});
-    return *this;
-  }
-  /// What the SQEs of `opcode_sqe` refer to.
-  Seed& memory() {
-    const std::uint64_t vector[] = {kData, 100, kData + 0x1000, 200};
-    write(kVector, vector, 0b0101);
-    write(kTime, __kernel_timespec{.tv_sec = 0, .tv_nsec = 1000});
-    write(kName, "file").write(kNewName, "new").write(kAttribute, "user.assay");
-    sockaddr_un address{AF_UNIX, "socket"};
-    write(kAddress, address);
-    const std::uint64_t message[] = {0, 0, kVector, 2, kData + 0x2000, 64, 0};
-    write(kMessage, message, 0b10100);
-    epoll_event interest{};
-    interest.events = EPOLLIN;
-    write(kInterest, interest);
-    const std::uint64_t waits[] = {0, kData, 2, 0, kData + 8, 2};
-    write(kWaitVector, waits, 0b10010);
-    open_how how{};
-    how.flags = O_RDONLY;
-    write(kHow, how);
-    const std::int32_t numbers[] = {kEventfd, kStream, kPipeOut, kFile};
-    write(kNumbers, numbers, 0, 0b1111);
-    return *this;
-  }
-  const std::string& text() const { return writer_.text(); }
-
- private:
-  ProgramWriter writer_;
-};
 
 struct Meant {
   io_uring_sqe sqe{};
