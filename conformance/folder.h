@@ -20,7 +20,7 @@ class Folder {
   /// An empty one.
   Folder();
   /// One with these files.
-  explicit Folder(std::initializer_list<NewFile> files);
+  Folder(std::initializer_list<NewFile> files);
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;
   ~Folder();
