@@ -16,6 +16,10 @@ namespace {
 // for ever.
 constexpr std::uint16_t kMostTries = 1000;
 
+// The kernel's own words for an interrupted call that can be made again (-ERESTARTSYS and its like), which splices and
+// the opening of a FIFO let out.
+bool asks_for_a_restart(int result) { return result <= -512 && result >= -516; }
+
 bool is_file_transfer(std::uint8_t opcode) {
   return opcode == IORING_OP_READ || opcode == IORING_OP_READV || opcode == IORING_OP_WRITE ||
          opcode == IORING_OP_WRITEV;
@@ -89,9 +93,10 @@ void FunctionOperation::complete(const Completion& completion) {
 void FunctionOperation::cancelled(const Completion& completion) {
   const std::optional<int> result = result_of(completion);
   if (!result) return;
-  // Readiness did nothing yet, and nor did a request that was to be tried again.
-  const bool did_nothing =
-      step_ != Step::kRequest ? *result != -EBADR : readiness_ != 0 && (*result == -EINTR || *result == -EAGAIN);
+  // Readiness did nothing yet, and nor did a request that was to be tried again. An interrupted close(2) has closed.
+  const bool did_nothing = step_ != Step::kRequest ? *result != -EBADR
+                                                   : (*result == -EINTR && sqe().opcode != IORING_OP_CLOSE) ||
+                                                         (*result == -EAGAIN && readiness_ != 0);
   end(did_nothing ? -ECANCELED : *result);
 }
 
@@ -102,7 +107,8 @@ std::optional<int> FunctionOperation::result_of(const Completion& completion) {
     requests_.told_nobody();
     return std::nullopt;
   }
-  return (completion.flags & IORING_CQE_F_NOTIF) != 0 ? first_result_ : completion.res;
+  const int result = (completion.flags & IORING_CQE_F_NOTIF) != 0 ? first_result_ : completion.res;
+  return asks_for_a_restart(result) ? -EINTR : result;
 }
 
 std::optional<int> FunctionOperation::advance(int result) {

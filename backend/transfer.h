@@ -26,6 +26,10 @@ namespace internal {
 ///
 /// -EINTR is tried again at once, -EAGAIN once the descriptor is ready. A request of zero bytes moved ends a read (end
 /// of file); a write that moves nothing ends with -EIO rather than go round for ever.
+///
+/// Under O_DIRECT offsets, lengths and addresses must be multiples of a block. A step that ends inside of a block is
+/// followed by one that moves that block again from its start; when that gets no further a read has found the file's
+/// end, and a write ends with -EIO. Whether the file is such a one is asked when a step ends short, once a transfer.
 class Transfer final : public Operation {
  public:
   Transfer(OperationPool<Transfer>& pool, Requests& requests) : pool_(pool), requests_(requests) {}
@@ -41,6 +45,8 @@ class Transfer final : public Operation {
   void complete(const Completion& completion) override;
   void cancelled(const Completion& completion) override;
   bool advance(int result);
+  bool advance_by(std::size_t bytes);
+  std::size_t block_bytes();
   void end(int error);
 
   OperationPool<Transfer>& pool_;
@@ -54,6 +60,8 @@ class Transfer final : public Operation {
   std::byte* buffer_ = nullptr;
   std::size_t bytes_ = 0;
   std::size_t done_ = 0;
+  std::size_t from_ = 0;   // where the step begins: `done_`, or the start of its block
+  std::size_t block_ = 0;  // what a step must begin at a multiple of; 0 while nobody asked
   std::uint64_t offset_ = 0;
   iovec vector_{};
   TransferCallback callback_;

@@ -19,5 +19,10 @@ void add_backend_chains(BackendBehaviours& behaviours);
 void add_backend_wake(BackendBehaviours& behaviours);
 void add_backend_life(BackendBehaviours& behaviours);
 void add_backend_faults(BackendBehaviours& behaviours);
+void add_reference_files(BackendBehaviours& behaviours);
+void add_reference_sockets(BackendBehaviours& behaviours);
+void add_reference_messages(BackendBehaviours& behaviours);
+void add_reference_accept(BackendBehaviours& behaviours);
+void add_reference_waits(BackendBehaviours& behaviours);
 
 }  // namespace assay::conformance::internal

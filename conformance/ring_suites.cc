@@ -10,6 +10,7 @@ void register_ring_suites(std::span<const KernelCase> kernels) {
                                  ring_enter_behaviours,
                                  ring_read_write_behaviours,
                                  ring_files_behaviours,
+                                 ring_bad_files_behaviours,
                                  ring_poll_behaviours,
                                  ring_timeout_behaviours,
                                  ring_cancel_behaviours,

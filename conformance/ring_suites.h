@@ -44,6 +44,7 @@ std::vector<Behaviour> ring_connect_behaviours();
 std::vector<Behaviour> ring_send_receive_behaviours();
 std::vector<Behaviour> ring_messages_behaviours();
 std::vector<Behaviour> ring_provided_buffers_behaviours();
+std::vector<Behaviour> ring_bad_files_behaviours();
 std::vector<Behaviour> ring_buffer_rings_behaviours();
 std::vector<Behaviour> ring_recv_multishot_behaviours();
 std::vector<Behaviour> ring_bundles_behaviours();

@@ -58,11 +58,12 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     if (!matches(*request, match, canceller)) continue;
     const bool worker_waits = request->operation->always_in_worker || !world_.has_feature(IORING_FEAT_FAST_POLL);
     if (worker_waits && request->opcode() != IORING_OP_POLL_ADD) {
-      // It is a worker that waits there; it is interrupted, and its own result says so.
+      // It is a worker that waits there; it is interrupted, and its own result says so: a splice tells what its pipe
+      // said, all others what their system calls would.
       disarm_file(*request);
       request->cancelled = true;
       fail(*request);
-      request->result = -EINTR;
+      request->result = request->operation->always_in_worker ? kRestartSyscall : -EINTR;
       queue_task_work(*request, run_complete);
       return -EALREADY;
     }

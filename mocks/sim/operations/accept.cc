@@ -42,7 +42,7 @@ int tell_peer(const io_uring_sqe& sqe, const sockaddr_storage& peer, socklen_t b
 /// One connection: an fd of ours, or -errno; -EAGAIN where there is none.
 int accept_one(const Request& request) {
   const io_uring_sqe& sqe = request.sqe();
-  if (!is_socket(request.fd)) return -ENOTSOCK;
+  if (const int error = socket_error(request.fd); error != 0) return error;
   // What is not ready would have us wait; what only looks ready is caught by the time limit.
   if (socket_option(request.fd, SO_ACCEPTCONN) == 1 && poll_now(request.fd, POLLIN) == 0) return -EAGAIN;
   const BriefTimeout brief(request.fd, SO_RCVTIMEO);

@@ -27,7 +27,7 @@ int take_socket_error(int fd) {
 Outcome issue_connect(SimRing& ring, Request& request) {
   auto& state = static_cast<AddressState&>(*request.state);
   if (state.error != 0) return finish(ring, request, state.error);
-  if (!is_socket(request.fd)) return finish(ring, request, -ENOTSOCK);
+  if (const int error = socket_error(request.fd); error != 0) return finish(ring, request, error);
   int result = connect_once(request.fd, state.address);
   switch (result) {
     case -EINPROGRESS:

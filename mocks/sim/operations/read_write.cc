@@ -74,6 +74,15 @@ bool can_be_short(int fd, FileKind kind) {
   return kind == FileKind::kRegular || kind == FileKind::kPipe || (kind == FileKind::kSocket && is_stream_socket(fd));
 }
 
+/// What of a chosen length the file can do: past the page cache it moves whole blocks, and no common device's is larger
+/// than a page.
+std::size_t possible_length(int fd, std::size_t chosen, std::size_t total) {
+  constexpr std::size_t kDirectBlock = 4096;
+  chosen = std::max<std::size_t>(chosen, 1);
+  if (chosen >= total || (::fcntl(fd, F_GETFL) & O_DIRECT) == 0) return chosen;
+  return std::min(std::max(chosen - chosen % kDirectBlock, kDirectBlock), total);
+}
+
 int import_vector(Request& request) {
   const std::size_t count = request.sqe().len;
   if (count > IOV_MAX) return -EINVAL;
@@ -135,7 +144,7 @@ Outcome issue(SimRing& ring, Request& request, bool writes) {
   if (world.has_chooser() && request.total_bytes > 1 && can_be_short(request.fd, kind)) {
     if (request.chosen_bytes == 0) {
       const auto bytes = ring.world().choose(ChoicePoint::kTransferLength, request.total_bytes, &sqe);
-      request.chosen_bytes = std::max<std::size_t>(bytes, 1);
+      request.chosen_bytes = possible_length(request.fd, bytes, request.total_bytes);
     }
     if (request.chosen_bytes < request.total_bytes) {
       shortened = request.buffers;

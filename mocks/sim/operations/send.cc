@@ -84,7 +84,7 @@ int prepare_send(SimRing& ring, Request& request) {
 Outcome issue_send(SimRing& ring, Request& request) {
   auto& state = static_cast<MessageState&>(*request.state);
   if (state.error != 0) return finish(ring, request, state.error);
-  if (!is_socket(request.fd)) return finish(ring, request, -ENOTSOCK);
+  if (const int error = socket_error(request.fd); error != 0) return finish(ring, request, error);
   if (!request.polled && state.has(IORING_RECVSEND_POLL_FIRST)) return Outcome::kWouldBlock;
   for (;;) {
     if (const int error = take_buffers(ring, request, state); error != 0) return finish(ring, request, error);

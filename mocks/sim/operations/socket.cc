@@ -60,7 +60,7 @@ int prepare_shutdown(SimRing& ring, Request& request) {
 }
 
 Outcome issue_shutdown(SimRing& ring, Request& request) {
-  if (!is_socket(request.fd)) return finish(ring, request, -ENOTSOCK);
+  if (const int error = socket_error(request.fd); error != 0) return finish(ring, request, error);
   // An error of shutdown(2) itself never cut a chain.
   request.result = ::shutdown(request.fd, static_cast<int>(request.sqe().len)) == 0 ? 0 : -errno;
   return Outcome::kDone;

@@ -64,7 +64,7 @@ int prepare_socket_command(SimRing& ring, Request& request) {
 }
 
 Outcome issue_socket_command(SimRing& ring, Request& request) {
-  if (!is_socket(request.fd) || !ring.world().profile().semantics.socket_commands) {
+  if (socket_error(request.fd) != 0 || !ring.world().profile().semantics.socket_commands) {
     return finish(ring, request, -EOPNOTSUPP);
   }
   const Command command = command_of(request.sqe());

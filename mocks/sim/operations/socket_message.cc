@@ -54,9 +54,10 @@ int prepare_address(SimRing& ring, Request& request) {
   return error;
 }
 
-bool is_socket(int fd) {
+int socket_error(int fd) {
   struct stat status;
-  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+  if (::fstat(fd, &status) != 0) return -errno;
+  return S_ISSOCK(status.st_mode) ? 0 : -ENOTSOCK;
 }
 
 int socket_option(int fd, int name) {

@@ -65,7 +65,7 @@ struct MessageState : OperationState {
 int prepare_address(SimRing& ring, Request& request);
 
 /// Whether the fd is a socket; otherwise an operation answers -ENOTSOCK.
-bool is_socket(int fd);
+int socket_error(int fd);
 /// SO_DOMAIN, SO_TYPE or SO_PROTOCOL of a socket; -1 if it has none.
 int socket_option(int fd, int name);
 

@@ -73,7 +73,7 @@ int prepare_send_zero_copy(SimRing& ring, Request& request) {
 Outcome issue_send_zero_copy(SimRing& ring, Request& request) {
   auto& state = static_cast<ZeroCopyState&>(*request.state);
   if (state.error != 0) return finish(ring, request, state.error);
-  if (!is_socket(request.fd)) return finish(ring, request, -ENOTSOCK);
+  if (const int error = socket_error(request.fd); error != 0) return finish(ring, request, error);
   if (!can_send_without_copy(request.fd)) return finish(ring, request, -EOPNOTSUPP);
   if (!request.polled && state.has(IORING_RECVSEND_POLL_FIRST)) return Outcome::kWouldBlock;
   if (state.has(IORING_RECVSEND_FIXED_BUF) && !is_message(request)) {

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "assay/backend/backend.h"
+#include "assay/conformance/assay_backend_adapter.h"
+#include "assay/conformance/backend_scenario.h"
+
+/// What the bodies of the reference backend's behaviours are written with.
+namespace assay::conformance {
+
+inline std::span<std::byte> bytes_of(std::string& text) { return std::as_writable_bytes(std::span(text)); }
+inline std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+/// Bytes that are only read; a plain `bytes_of` of a text that may be written is ambiguous to the eye.
+inline std::span<const std::byte> sent(const std::string& text) { return bytes_of(text); }
+inline iovec vector_of(std::string& text) { return {.iov_base = text.data(), .iov_len = text.size()}; }
+
+/// Starts an operation, waits for it, and returns its result. `start(done)` hands `done` to the backend.
+template <typename Start>
+int result_of(BackendScenario& s, const char* what, Start start) {
+  Owed& owed = s.owe(what);
+  start(owed.callback());
+  EXPECT_FALSE(owed.done()) << what << " was told by the call that started it";
+  s.run_until(owed);
+  return owed.res;
+}
+
+/// What a transfer of at most `bytes` told: at least one byte, since any kernel may move fewer than asked for.
+inline std::size_t moved(int res, std::size_t bytes) {
+  EXPECT_GE(res, 1);
+  EXPECT_LE(res, static_cast<int>(bytes));
+  return res > 0 ? static_cast<std::size_t>(res) : 0;
+}
+
+/// What an operation that goes on was told. Its last call must come exactly once.
+struct Repeated {
+  explicit Repeated(BackendScenario& s, std::string what) : last(s.owe(std::move(what))) {}
+
+  RepeatedCallback callback(std::function<void(int res)> then = {}) {
+    return [this, end = last.callback(), then = std::move(then)](int res, bool more) {
+      EXPECT_FALSE(last.done()) << "told after its last call";
+      if (more) {
+        results.push_back(res);
+        if (then) then(res);
+      } else {
+        end(res);
+      }
+    };
+  }
+
+  /// All but the last.
+  std::vector<int> results;
+  Owed& last;
+};
+
+}  // namespace assay::conformance
