@@ -239,16 +239,16 @@ void Backend::expire_timers() {
 
 void Backend::run_posted() {
   if (!has_posted_.load()) return;
-  std::vector<UniqueFunction<void()>> functions;
   {
     const std::lock_guard lock(posted_mutex_);
-    functions.swap(posted_);
+    running_posted_.swap(posted_);
     has_posted_.store(false);
   }
-  for (UniqueFunction<void()>& function : functions) {
+  for (UniqueFunction<void()>& function : running_posted_) {
     about_to_call();
     function();
   }
+  running_posted_.clear();
 }
 
 // Nothing could be submitted and nothing was there to reap. Waiting on the ring's descriptor needs no submission, ends

@@ -195,6 +195,7 @@ class Backend : public Operations {
 
   std::mutex posted_mutex_;
   std::vector<UniqueFunction<void()>> posted_;
+  std::vector<UniqueFunction<void()>> running_posted_;  // those that the loop took, whose memory is used again
   std::atomic<bool> has_posted_{false};
   std::atomic<bool> break_requested_{false};
 

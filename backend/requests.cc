@@ -81,7 +81,8 @@ Result<OperationHandle> Requests::queue(Operation& operation, RequestOwner owner
   // What wakes the loop must not wait behind what can only go on when the loop is woken.
   const bool in_order = owner != RequestOwner::kLoop;
   if ((in_order && !backlog_.empty()) || !place(index)) {
-    backlog_.insert(in_order ? backlog_.end() : backlog_.begin(), {index, handle.generation});
+    const Queued queued{index, handle.generation};
+    in_order ? backlog_.push_back(queued) : backlog_.push_front(queued);
     ++counters_.backlogged;
   } else if (batch_ >= max_submit_) {
     submit_full_batch();

@@ -2,11 +2,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "assay/backend/backlog.h"
 #include "assay/backend/in_flight_table.h"
 #include "assay/backend/kernel_support.h"
 #include "assay/backend/operation.h"
@@ -186,10 +186,11 @@ class Requests {
   bool refuses_ = false;
   bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation
 
-  std::deque<Queued> backlog_;
-  std::deque<Queued> cancels_;         // targets of cancelations that wait for an SQE
+  Backlog<Queued> backlog_;
+  Backlog<Queued> cancels_;            // targets of cancelations that wait for an SQE
   std::vector<std::uint64_t> strays_;  // requests that were given up and are still to be cancelled
   std::vector<Queued> ended_;          // kEnded, to be told
+  std::vector<Queued> telling_;        // those of them that are being told
 
   UniqueFunction<void(std::uint32_t)> receiver_;
   unsigned receiver_number_ = 0;  // tells one receiver from the next

@@ -86,7 +86,7 @@ void Requests::resolve_held_back(std::uint32_t first, bool run) {
   }
   if (run) {
     for (const Queued& member : members) table_[member.index].state = SlotState::kBacklog;
-    backlog_.insert(backlog_.begin(), members.begin(), members.end());
+    backlog_.push_front(members.begin(), members.end());
   } else {
     for (const Queued& member : members) end_later(member.index, -ECANCELED);
   }

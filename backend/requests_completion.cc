@@ -10,7 +10,10 @@ namespace assay::internal {
 unsigned Requests::dispatch(unsigned max) {
   told_ = 0;
   if (!ended_.empty()) {
-    for (const Queued& queued : std::exchange(ended_, {})) {
+    // What callbacks add meanwhile is told by the next call.
+    telling_.clear();
+    telling_.swap(ended_);
+    for (const Queued& queued : telling_) {
       if (table_[queued.index].generation != queued.generation) continue;
       if (table_[queued.index].state != SlotState::kEnded) continue;
       finish(queued.index, {.res = table_[queued.index].result});
