@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -25,6 +26,11 @@ bool is_file_transfer(std::uint8_t opcode) {
          opcode == IORING_OP_WRITEV;
 }
 
+bool is_message_transfer(std::uint8_t opcode) {
+  return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG || opcode == IORING_OP_RECV ||
+         opcode == IORING_OP_RECVMSG;
+}
+
 bool is_zero_copy(std::uint8_t opcode) { return opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC; }
 
 }  // namespace
@@ -44,6 +50,7 @@ OperationHandle FunctionOperation::start(ResultCallback callback) {
   } else if (!support.waits_for_readiness && readiness_ != 0 && !is_file_transfer(sqe().opcode) &&
              sqe().opcode != IORING_OP_CONNECT) {
     step_ = Step::kReadiness;
+    polled_first_ = is_message_transfer(sqe().opcode);
   }
   if (auto queued = requests_.queue(*this)) return *queued;
   return requests_.queue_ended(*this, -ECANCELED);
@@ -60,6 +67,9 @@ void FunctionOperation::prepare(io_uring_sqe& slot) {
     case Step::kRequest:
       std::memcpy(&slot, sqe_.data(), sqe_.size());
       if (file_.is_registered()) file_.give_to(slot);
+      // Ready a moment ago, and used up by somebody else: it is better asked for again than left to a worker, which
+      // nothing could take away from it before 5.5.
+      if (polled_first_) slot.msg_flags |= MSG_DONTWAIT;
       if (splices && source_.is_registered()) {
         io_uring_sqe source{};
         source_.give_to(source);
@@ -146,6 +156,8 @@ std::optional<int> FunctionOperation::after_request(int result) {
       // Sockets without zero copy: those of AF_UNIX, and before 6.2 some more. Sending is what was asked for.
       if (!is_zero_copy(opcode)) return result;
       sqe().opcode = opcode == IORING_OP_SEND_ZC ? IORING_OP_SEND : IORING_OP_SENDMSG;
+      plain_ = !take_older_opcode(sqe(), requests_.support(), kept());
+      if (plain_) step_ = Step::kReadiness;
       return std::nullopt;
     default:
       return result;
@@ -165,6 +177,7 @@ void FunctionOperation::end(int result) {
     message->msg_controllen = kept_->message().msg_controllen;
     message->msg_flags = kept_->message().msg_flags;
   }
+  polled_first_ = false;
   step_ = Step::kRequest;
   plain_ = false;
   tries_ = 0;

@@ -102,7 +102,8 @@ class FunctionOperation final : public Operation {
   File file_{-1};
   File source_{-1};
   Step step_ = Step::kRequest;
-  bool plain_ = false;  // this kernel has no such request
+  bool plain_ = false;         // this kernel has no such request
+  bool polled_first_ = false;  // a transfer of a message that this kernel would leave to a worker
   std::uint16_t tries_ = 0;
   unsigned readiness_ = 0;
   int first_result_ = 0;  // of a zero-copy send, told when its notification is in

@@ -102,6 +102,23 @@ void an_error_ends_it(BackendScenario& s) {
   EXPECT_TRUE(bad.results.empty());
 }
 
+// What is wrong with one connection, or with the moment, is no reason to stop.
+void errors_of_a_connection_do_not_end_it(BackendScenario& s) {
+  s.backend();
+  for (const char* error : {"ECONNABORTED", "EPROTO", "EINTR", "EAGAIN"}) {
+    const Listener listener = make_listener();
+    const Fd client = connect_to(listener);
+    Accepted accepted(s);
+    const FaultScope scope =
+        s.inject("cqe/errno:nth=1:fd=" + std::to_string(listener.socket.get()) + ":errno=" + error);
+    const OperationHandle handle = reference_backend(s).accept_each(listener.socket.get(), 0, accepted.callback());
+    s.run_until([&] { return accepted.count() == 1; });
+    must(reference_backend(s).cancel(handle));
+    s.run_until(accepted.last());
+    EXPECT_EQ(accepted.last().res, -ECANCELED);
+  }
+}
+
 void destruction_ends_it_once(BackendScenario& s) {
   const Listener listener = make_listener();
   Accepted accepted(s);
@@ -115,15 +132,14 @@ void destruction_ends_it_once(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_accept(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
-    behaviours.push_back(
-        {.suite = "ReferenceAccept", .name = name, .capabilities = {Capability::kReference}, .body = body});
-  };
-  add("AcceptsUntilCancelled", accepts_until_cancelled);
-  add("AcceptsWhatCameAtOnce", accepts_what_came_at_once);
-  add("TheCallbackMayCancel", the_callback_may_cancel);
-  add("AnErrorEndsIt", an_error_ends_it);
-  add("DestructionEndsItOnce", destruction_ends_it_once);
+  ReferenceSuite suite(behaviours, "ReferenceAccept", {IORING_OP_ACCEPT});
+  suite.add("AcceptsUntilCancelled", accepts_until_cancelled);
+  suite.add("AcceptsWhatCameAtOnce", accepts_what_came_at_once);
+  suite.add("TheCallbackMayCancel", the_callback_may_cancel);
+  suite.add("AnErrorEndsIt", an_error_ends_it);
+  suite.add_injecting("ErrorsOfAConnectionDoNotEndIt", errors_of_a_connection_do_not_end_it,
+                      "cqe/errno:errno=ECONNABORTED");
+  suite.add("DestructionEndsItOnce", destruction_ends_it_once);
 }
 
 }  // namespace assay::conformance

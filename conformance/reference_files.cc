@@ -318,26 +318,25 @@ void destruction_tells_each_once(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_files(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
-    behaviours.push_back(
-        {.suite = "ReferenceFiles", .name = name, .capabilities = {Capability::kReference}, .body = body});
-  };
-  add("OpensAsTheOpenHowSays", opens_as_the_open_how_says);
-  add("OpenatKeepsThePath", openat_keeps_the_path);
-  add("StatxFillsItsStructure", statx_fills_its_structure);
-  add("FallocateMakesRoom", fallocate_makes_room);
-  add("FtruncateCuts", ftruncate_cuts);
-  add("FdatasyncSucceeds", fdatasync_succeeds);
-  add("Renames", renames);
-  add("MakesAndRemovesDirectories", makes_and_removes_directories);
-  add("SplicesAFileIntoAPipe", splices_a_file_into_a_pipe);
-  add("ASpliceWaitsForData", a_splice_waits_for_data);
-  add("AReadOfAnONonblockPipeWaits", a_read_of_an_o_nonblock_pipe_waits);
-  add("BadArgumentsAreResults", bad_arguments_are_results);
-  add("TransfersOfAllGoOn", transfers_of_all_go_on);
-  add("TransfersOfAllGoOnPastTheCache", transfers_of_all_go_on_past_the_cache);
-  add("WhatWaitsIsCancelled", what_waits_is_cancelled);
-  add("DestructionTellsEachOnce", destruction_tells_each_once);
+  ReferenceSuite suite(behaviours, "ReferenceFiles",
+                       {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_OPENAT, IORING_OP_OPENAT2, IORING_OP_CLOSE,
+                        IORING_OP_STATX, IORING_OP_FALLOCATE, IORING_OP_SPLICE});
+  suite.add("OpensAsTheOpenHowSays", opens_as_the_open_how_says);
+  suite.add("OpenatKeepsThePath", openat_keeps_the_path);
+  suite.add("StatxFillsItsStructure", statx_fills_its_structure);
+  suite.add("FallocateMakesRoom", fallocate_makes_room);
+  suite.add("FtruncateCuts", ftruncate_cuts);
+  suite.add("FdatasyncSucceeds", fdatasync_succeeds);
+  suite.add("Renames", renames);
+  suite.add("MakesAndRemovesDirectories", makes_and_removes_directories);
+  suite.add("SplicesAFileIntoAPipe", splices_a_file_into_a_pipe);
+  suite.add("ASpliceWaitsForData", a_splice_waits_for_data);
+  suite.add("AReadOfAnONonblockPipeWaits", a_read_of_an_o_nonblock_pipe_waits);
+  suite.add("BadArgumentsAreResults", bad_arguments_are_results);
+  suite.add("TransfersOfAllGoOn", transfers_of_all_go_on);
+  suite.add("TransfersOfAllGoOnPastTheCache", transfers_of_all_go_on_past_the_cache);
+  suite.add("WhatWaitsIsCancelled", what_waits_is_cancelled);
+  suite.add("DestructionTellsEachOnce", destruction_tells_each_once);
 }
 
 }  // namespace assay::conformance

@@ -243,19 +243,16 @@ void destruction_tells_each_once(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_messages(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
-    behaviours.push_back(
-        {.suite = "ReferenceMessages", .name = name, .capabilities = {Capability::kReference}, .body = body});
-  };
-  add("AMessageIsTheCallersOnlyDuringTheCall", a_message_is_the_callers_only_during_the_call);
-  add("AReceivedMessageTellsWhereItCameFrom", a_received_message_tells_where_it_came_from);
-  add("DescriptorsTravel", descriptors_travel);
-  add("AFailedReceiveLeavesTheMessage", a_failed_receive_leaves_the_message);
-  add("AMessageWaitsAndIsCancelled", a_message_waits_and_is_cancelled);
-  add("AZeroCopySendEndsWhenItsBufferIsFree", a_zero_copy_send_ends_when_its_buffer_is_free);
-  add("ZeroCopyOfAMessage", zero_copy_of_a_message);
-  add("SocketsWithoutZeroCopySendAllTheSame", sockets_without_zero_copy_send_all_the_same);
-  add("DestructionTellsEachOnce", destruction_tells_each_once);
+  ReferenceSuite suite(behaviours, "ReferenceMessages", {IORING_OP_SEND, IORING_OP_SENDMSG, IORING_OP_RECVMSG});
+  suite.add("AMessageIsTheCallersOnlyDuringTheCall", a_message_is_the_callers_only_during_the_call);
+  suite.add("AReceivedMessageTellsWhereItCameFrom", a_received_message_tells_where_it_came_from);
+  suite.add("DescriptorsTravel", descriptors_travel);
+  suite.add("AFailedReceiveLeavesTheMessage", a_failed_receive_leaves_the_message);
+  suite.add("AMessageWaitsAndIsCancelled", a_message_waits_and_is_cancelled);
+  suite.add("AZeroCopySendEndsWhenItsBufferIsFree", a_zero_copy_send_ends_when_its_buffer_is_free);
+  suite.add("ZeroCopyOfAMessage", zero_copy_of_a_message);
+  suite.add("SocketsWithoutZeroCopySendAllTheSame", sockets_without_zero_copy_send_all_the_same);
+  suite.add("DestructionTellsEachOnce", destruction_tells_each_once);
 }
 
 }  // namespace assay::conformance

@@ -216,6 +216,43 @@ void destruction_tells_each_once(BackendScenario& s) {
   EXPECT_EQ(late.res, -ECANCELED);
 }
 
+// What the kernel may say of a call that is to be made again concerns nobody, whichever step it is said of.
+void refusals_of_the_moment_are_tried_again(BackendScenario& s) {
+  s.backend();
+  for (const char* error : {"EINTR", "EAGAIN"}) {
+    const SocketPair pair = make_stream_pair();
+    const Listener listener = make_listener();
+    const Fd client = connect_to(listener);
+    const std::string text = "x";
+    std::string buffer(1, '-');
+    // A connection that cannot be begun for want of ports is one of the results, as EAGAIN.
+    const bool connects = std::string(error) == "EINTR";
+    const Fd other = make_tcp_socket();
+    const auto plan = [&](int fd) { return "cqe/errno:nth=1:fd=" + std::to_string(fd) + ":errno=" + error; };
+    Owed &told = s.owe("the send"), &received = s.owe("the recv"), &accepted = s.owe("the accept");
+    {
+      const FaultScope send = s.inject(plan(pair.near.get())), recv = s.inject(plan(pair.far.get())),
+                       accept = s.inject(plan(listener.socket.get()));
+      reference_backend(s).send(pair.near.get(), sent(text), MSG_NOSIGNAL, told.callback());
+      reference_backend(s).recv(pair.far.get(), bytes_of(buffer), 0, received.callback());
+      reference_backend(s).accept(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC, accepted.callback());
+      s.run_until([&] { return told.done() && received.done() && accepted.done(); });
+    }
+    EXPECT_EQ(told.res, 1);
+    EXPECT_EQ(received.res, 1);
+    EXPECT_GE(accepted.res, 0);
+    const Fd far(accepted.res);
+    if (!connects || !has_opcode(s, IORING_OP_CONNECT)) continue;
+    const FaultScope connect = s.inject(plan(other.get()));
+    EXPECT_EQ(result_of(s, "the connect",
+                        [&](auto done) {
+                          reference_backend(s).connect(other.get(), generic(listener.address), sizeof listener.address,
+                                                       done);
+                        }),
+              0);
+  }
+}
+
 // Many at a time, so that those which wait for an SQE are kept apart.
 void many_exchanges_at_once(BackendScenario& s) {
   constexpr std::size_t kCount = 40;
@@ -249,22 +286,23 @@ void many_exchanges_at_once(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_sockets(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
-    behaviours.push_back(
-        {.suite = "ReferenceSockets", .name = name, .capabilities = {Capability::kReference}, .body = body});
-  };
-  add("AServerFromNothing", a_server_from_nothing);
-  add("ConnectsWhetherONonblockOrNot", connects_whether_o_nonblock_or_not);
-  add("ARefusedConnectionIsAResult", a_refused_connection_is_a_result);
-  add("AReceiveWaits", a_receive_waits);
-  add("AReceiveThatMayNotWaitDoesNot", a_receive_that_may_not_wait_does_not);
-  add("ASendArrives", a_send_arrives);
-  add("ASendWaitsForRoom", a_send_waits_for_room);
-  add("AShutdownEndsTheStream", a_shutdown_ends_the_stream);
-  add("BadArgumentsAreResults", bad_arguments_are_results);
-  add("WhatWaitsIsCancelled", what_waits_is_cancelled);
-  add("DestructionTellsEachOnce", destruction_tells_each_once);
-  add("ManyExchangesAtOnce", many_exchanges_at_once);
+  ReferenceSuite suite(
+      behaviours, "ReferenceSockets",
+      {IORING_OP_SEND, IORING_OP_RECV, IORING_OP_SENDMSG, IORING_OP_RECVMSG, IORING_OP_ACCEPT, IORING_OP_CONNECT});
+  suite.add("AServerFromNothing", a_server_from_nothing);
+  suite.add("ConnectsWhetherONonblockOrNot", connects_whether_o_nonblock_or_not);
+  suite.add("ARefusedConnectionIsAResult", a_refused_connection_is_a_result);
+  suite.add("AReceiveWaits", a_receive_waits);
+  suite.add("AReceiveThatMayNotWaitDoesNot", a_receive_that_may_not_wait_does_not);
+  suite.add("ASendArrives", a_send_arrives);
+  suite.add("ASendWaitsForRoom", a_send_waits_for_room);
+  suite.add("AShutdownEndsTheStream", a_shutdown_ends_the_stream);
+  suite.add("BadArgumentsAreResults", bad_arguments_are_results);
+  suite.add("WhatWaitsIsCancelled", what_waits_is_cancelled);
+  suite.add("DestructionTellsEachOnce", destruction_tells_each_once);
+  suite.add_injecting("RefusalsOfTheMomentAreTriedAgain", refusals_of_the_moment_are_tried_again,
+                      "cqe/errno:errno=EINTR");
+  suite.add("ManyExchangesAtOnce", many_exchanges_at_once);
 }
 
 }  // namespace assay::conformance

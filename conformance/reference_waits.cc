@@ -16,8 +16,6 @@
 namespace assay::conformance {
 namespace {
 
-bool has(const BackendScenario& s, std::uint8_t opcode) { return s.profile().opcodes.test(opcode); }
-
 void a_poll_tells_what_is_there(BackendScenario& s) {
   Pipe pipe = make_pipe();
   EXPECT_EQ(result_of(s, "the poll for room",
@@ -152,10 +150,10 @@ void a_futex_is_waited_for(BackendScenario& s) {
   s.run_until(other);
   backend.futex_wait(&word, 7, kAll, kPrivate, waited.callback());
   s.settle();
-  EXPECT_EQ(waited.done(), !has(s, uapi::kOpFutexWait));
+  EXPECT_EQ(waited.done(), !has_opcode(s, uapi::kOpFutexWait));
   backend.futex_wake(&word, 1, kAll, kPrivate, woken.callback());
   s.run_until([&] { return waited.done() && woken.done(); });
-  if (has(s, uapi::kOpFutexWait)) {
+  if (has_opcode(s, uapi::kOpFutexWait)) {
     EXPECT_EQ(other.res, -EAGAIN);
     EXPECT_EQ(waited.res, 0);
     EXPECT_EQ(woken.res, 1);
@@ -174,7 +172,7 @@ void what_waits_is_cancelled(BackendScenario& s) {
   Owed& poll = s.owe("the poll");
   std::vector<Owed*> all{&poll};
   std::vector<OperationHandle> handles{backend.poll(pipe.read_end.get(), POLLIN, poll.callback())};
-  if (has(s, uapi::kOpFutexWait)) {
+  if (has_opcode(s, uapi::kOpFutexWait)) {
     all.push_back(&s.owe("the futex_wait"));
     handles.push_back(backend.futex_wait(&word, 7, kAll, kPrivate, all.back()->callback()));
   }
@@ -203,20 +201,17 @@ void destruction_tells_each_once(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_waits(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
-    behaviours.push_back(
-        {.suite = "ReferenceWaits", .name = name, .capabilities = {Capability::kReference}, .body = body});
-  };
-  add("APollTellsWhatIsThere", a_poll_tells_what_is_there);
-  add("APollGoesOnUntilCancelled", a_poll_goes_on_until_cancelled);
-  add("PollsOfNothingEnd", polls_of_nothing_end);
-  add("ATimeoutTakesItsTime", a_timeout_takes_its_time);
-  add("ATimeoutIsCancelled", a_timeout_is_cancelled);
-  add("MessagesComeToTheOtherLoop", messages_come_to_the_other_loop);
-  add("AReceiverMayGiveItsPlaceAway", a_receiver_may_give_its_place_away);
-  add("AFutexIsWaitedFor", a_futex_is_waited_for);
-  add("WhatWaitsIsCancelled", what_waits_is_cancelled);
-  add("DestructionTellsEachOnce", destruction_tells_each_once);
+  ReferenceSuite suite(behaviours, "ReferenceWaits", {IORING_OP_TIMEOUT_REMOVE});
+  suite.add("APollTellsWhatIsThere", a_poll_tells_what_is_there);
+  suite.add("APollGoesOnUntilCancelled", a_poll_goes_on_until_cancelled);
+  suite.add("PollsOfNothingEnd", polls_of_nothing_end);
+  suite.add("ATimeoutTakesItsTime", a_timeout_takes_its_time);
+  suite.add("ATimeoutIsCancelled", a_timeout_is_cancelled);
+  suite.add("MessagesComeToTheOtherLoop", messages_come_to_the_other_loop);
+  suite.add("AReceiverMayGiveItsPlaceAway", a_receiver_may_give_its_place_away);
+  suite.add("AFutexIsWaitedFor", a_futex_is_waited_for);
+  suite.add("WhatWaitsIsCancelled", what_waits_is_cancelled);
+  suite.add("DestructionTellsEachOnce", destruction_tells_each_once);
 }
 
 }  // namespace assay::conformance
