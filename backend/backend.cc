@@ -100,7 +100,8 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
   told_ = 0;
   std::optional<Error> error;
   for (;;) {
-    arm_fd_events();
+    fd_events_.begin_turn();
+    fd_events_.arm();
     if (break_requested_.load(std::memory_order_relaxed)) break;
     if (mode != LoopMode::kForever && !is_alive()) break;
     Turn turn = run_turn(mode != LoopMode::kNonblock);
@@ -143,7 +144,7 @@ Result<void> Backend::start() {
 }
 
 bool Backend::is_alive() {
-  return requests_.alive() != 0 || fd_events_ != 0 || timers_.alive() != 0 || signals_.size() != 0 ||
+  return requests_.alive() != 0 || fd_events_.size() != 0 || timers_.alive() != 0 || signals_.size() != 0 ||
          requests_.receives_messages() || has_posted_.load(std::memory_order_relaxed);
 }
 
@@ -158,6 +159,7 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   }
   may_wait =
       may_wait && !requests_.has_completed() && !signals_.any() && !has_posted_.load() && !(timeout && *timeout == 0ns);
+  if (!fd_events_.look_again()) may_wait = false;
   if (may_wait) may_wait = wake_up_.fall_asleep();
   // Asked again: what was posted or raised before we said that we sleep has not woken us.
   if (may_wait && (has_posted_.load() || signals_.any() || break_requested_.load())) may_wait = false;
@@ -172,7 +174,9 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   signals_.dispatch([this] { about_to_call(); });
   run_posted();
   const std::uint64_t completions_before = requests_.counters().completions;
+  fd_events_.dispatch();
   told_ += requests_.dispatch(options_.max_get);
+  fd_events_.reaped(!requests_.has_completed() && !ring().cq_needs_enter());
   const bool reaped = requests_.counters().completions != completions_before;
   if (answer == -EBADR || has_dropped()) {
     if (!turn.error) turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
@@ -266,7 +270,7 @@ void Backend::loop_break() noexcept {
 
 Result<void> Backend::submit_outstanding() {
   if (!started_) return {};
-  arm_fd_events();
+  fd_events_.arm();
   const int answer = requests_.submit();
   if (answer >= 0) return {};
   switch (internal::judge_submit_error(answer)) {
@@ -300,28 +304,6 @@ nanoseconds Backend::now() noexcept {
     now_is_fresh_ = true;
   }
   return now_;
-}
-
-// Events that wait for their poll.
-
-void Backend::arm_later(FdEvent& event) {
-  event.arm_position_ = to_arm_.size();
-  to_arm_.push_back(&event);
-}
-
-void Backend::forget_arming(FdEvent& event) noexcept {
-  if (event.arm_position_ == FdEvent::kNotQueued) return;
-  to_arm_[event.arm_position_] = nullptr;
-  event.arm_position_ = FdEvent::kNotQueued;
-}
-
-void Backend::arm_fd_events() {
-  for (FdEvent* event : to_arm_) {
-    if (event == nullptr) continue;
-    event->arm_position_ = FdEvent::kNotQueued;
-    (void)requests_.queue(*event, internal::RequestOwner::kEvent);
-  }
-  to_arm_.clear();
 }
 
 Result<OperationHandle> Backend::submit_now(Operation& operation) {
@@ -375,7 +357,8 @@ BackendCounters Backend::counters() const noexcept {
           .turns = turns_,
           .interruptions = interruptions_,
           .refusals = refusals_,
-          .overflows = overflows_};
+          .overflows = overflows_,
+          .readiness_checks = fd_events_.looks()};
 }
 
 }  // namespace assay

@@ -15,6 +15,7 @@
 #include "assay/backend/attachment.h"
 #include "assay/backend/backend_options.h"
 #include "assay/backend/fd_event.h"
+#include "assay/backend/fd_events.h"
 #include "assay/backend/kernel.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/operations.h"
@@ -69,6 +70,8 @@ struct BackendCounters {
   std::uint64_t refusals = 0;  // EAGAIN, EBUSY
   /// Turns that found completions in the kernel's overflow backlog.
   std::uint64_t overflows = 0;
+  /// poll(2) calls that asked whether persistent events which were told still are ready.
+  std::uint64_t readiness_checks = 0;
 };
 
 /// An event loop on io_uring: descriptors, timers, signals, files and operations of the user's own, over any Kernel.
@@ -172,9 +175,6 @@ class Backend : public Operations {
   void expire_timers();
   void run_posted();
   void back_off(std::optional<std::chrono::nanoseconds> timeout);
-  void arm_fd_events();
-  void arm_later(FdEvent& event);
-  void forget_arming(FdEvent& event) noexcept;
   void about_to_call() noexcept {
     now_is_fresh_ = false;
     ++told_;
@@ -190,8 +190,7 @@ class Backend : public Operations {
   internal::TimerQueue timers_;
 
   internal::Attachment* attachments_ = nullptr;
-  std::vector<FdEvent*> to_arm_;  // null where one left
-  std::size_t fd_events_ = 0;
+  internal::FdEvents fd_events_{requests_};
 
   std::mutex posted_mutex_;
   std::vector<UniqueFunction<void()>> posted_;

@@ -7,9 +7,7 @@
 namespace assay {
 
 FdEvent::FdEvent(Backend& owner, int fd, FdInterest interest, UniqueFunction<void(Readiness)> callback)
-    : Attachment(owner), fd_(fd), interest_(interest), callback_(std::move(callback)) {
-  multishot_ = interest.edge_triggered && owner.requests_.support().multishot_poll;
-}
+    : Attachment(owner), fd_(fd), interest_(interest), callback_(std::move(callback)) {}
 
 FdEvent::~FdEvent() {
   if (added_) leave();
@@ -22,7 +20,7 @@ Result<void> FdEvent::add(std::optional<std::chrono::nanoseconds> timeout) {
   if (!added_) {
     added_ = true;
     timeout_ = std::chrono::nanoseconds{-1};
-    ++backend()->fd_events_;
+    backend()->fd_events_.added();
     queue_to_arm();
   }
   if (timeout) {
@@ -41,22 +39,39 @@ Result<void> FdEvent::remove() {
 void FdEvent::leave() {
   added_ = false;
   if (backend() == nullptr) return;
-  --backend()->fd_events_;
+  backend()->fd_events_.removed(*this);
   backend()->timers_.remove(timer_);
-  backend()->forget_arming(*this);
   backend()->requests_.abandon(*this);
 }
 
 void FdEvent::backend_gone() { leave(); }
 
+void FdEvent::drained() noexcept {
+  drains_ = true;
+  if (backend() != nullptr) backend()->fd_events_.trust(*this);
+}
+
 void FdEvent::queue_to_arm() {
-  // The poll gets its SQE right before the next submission, so that an event which is removed before costs none, and a
-  // descriptor that is closed and used again until then is not polled by mistake.
-  if (arm_position_ == kNotQueued && !in_flight()) backend()->arm_later(*this);
+  if (!in_flight()) backend()->fd_events_.arm_later(*this);
+}
+
+short FdEvent::poll_events() const noexcept {
+  return static_cast<short>((interest_.read ? POLLIN : 0) | (interest_.write ? POLLOUT : 0));
+}
+
+// Level-triggered, a multishot poll costs a poll(2) a turn and saves an SQE and a CQE an event: not worth it for one
+// event alone, unless nobody has to ask.
+bool FdEvent::wants_multishot() {
+  if (!stays() || multishot_refused_ || !backend()->requests_.support().multishot_poll) return false;
+  if (interest_.edge_triggered) return true;
+  // The poll thread posts when it likes, so that nobody could tell an old completion from a new one.
+  if ((backend()->ring().setup_flags() & IORING_SETUP_SQPOLL) != 0) return false;
+  return drains_ || backend()->fd_events_.told_in_last_turn() > 1;
 }
 
 void FdEvent::prepare(io_uring_sqe& sqe) {
-  const unsigned mask = (interest_.read ? POLLIN : 0u) | (interest_.write ? POLLOUT : 0u);
+  const auto mask = static_cast<unsigned>(poll_events());
+  multishot_ = wants_multishot();
   if (multishot_) {
     io_uring_prep_poll_multishot(&sqe, fd_, mask);
   } else {
@@ -65,7 +80,6 @@ void FdEvent::prepare(io_uring_sqe& sqe) {
 }
 
 void FdEvent::complete(const Completion& completion) {
-  const bool stays = interest_.persistent || interest_.edge_triggered;
   if (completion.res < 0) {
     switch (-completion.res) {
       case EINTR:
@@ -77,7 +91,7 @@ void FdEvent::complete(const Completion& completion) {
         return;
       case EINVAL:
         if (multishot_) {
-          multishot_ = false;  // this kernel has no multishot poll after all
+          multishot_refused_ = true;  // this kernel has no multishot poll after all
           queue_to_arm();
           return;
         }
@@ -88,22 +102,36 @@ void FdEvent::complete(const Completion& completion) {
         return;
     }
   }
-  const auto mask = static_cast<unsigned>(completion.res);
+  internal::FdEvents& events = backend()->fd_events_;
+  if (events.is_doubtful(*this)) {
+    // It is asked for anyway, and this may be of before the callback ran.
+    awaits_reap_ = false;
+    if (!completion.more()) queue_to_arm();
+    return;
+  }
+  // What is neither was not asked for; a oneshot poll is over all the same, the event is not.
+  if (!tell_mask(static_cast<unsigned>(completion.res)) && !completion.more()) queue_to_arm();
+}
+
+void FdEvent::timed_out() { tell({.timed_out = true}, stays()); }
+
+// False when that is nothing that was asked for.
+bool FdEvent::tell_mask(unsigned mask) {
   Readiness ready;
   ready.hang_up = (mask & POLLHUP) != 0;
   ready.file_error = (mask & POLLERR) != 0;
   const bool both = ready.hang_up || ready.file_error;
   ready.read = interest_.read && (both || (mask & (POLLIN | POLLPRI)) != 0);
   ready.write = interest_.write && (both || (mask & POLLOUT) != 0);
-  if (!ready.read && !ready.write) {
-    // Nothing that was asked for; a oneshot poll is over all the same, the event is not.
-    if (!completion.more()) queue_to_arm();
-    return;
-  }
-  tell(ready, stays);
+  if (!ready.read && !ready.write) return false;
+  // Before the callback, which may say that it has drained the file. A poll that has ended is armed again, and that
+  // shows what is left.
+  internal::FdEvents& events = backend()->fd_events_;
+  events.was_told();
+  if (in_flight() && stays() && !interest_.edge_triggered) events.doubt(*this);
+  tell(ready, stays());
+  return true;
 }
-
-void FdEvent::timed_out() { tell({.timed_out = true}, interest_.persistent || interest_.edge_triggered); }
 
 void FdEvent::tell(const Readiness& ready, bool stays) {
   Backend& owner = *backend();

@@ -12,6 +12,10 @@
 
 namespace assay {
 
+namespace internal {
+class FdEvents;
+}
+
 /// What an FdEvent asks for.
 struct FdInterest {
   /// Data, end of file, or a connection can be read.
@@ -20,8 +24,9 @@ struct FdInterest {
   bool write = false;
   /// Stays after it was told; otherwise it is told once.
   bool persistent = false;
-  /// Told when readiness comes up rather than while it lasts, so that whoever drains spares the kernel a request a turn
-  /// (multishot poll, 5.13). Where the kernel has none it is told while readiness lasts. Implies persistent.
+  /// Told when readiness comes up rather than while it lasts (multishot poll, 5.13), for those who drain. May be told
+  /// once more for the same readiness, as when the kernel ends the poll; where the kernel has no multishot poll it is
+  /// told while readiness lasts. Implies persistent.
   bool edge_triggered = false;
 };
 
@@ -43,6 +48,10 @@ struct Readiness {
 /// Calls back when a descriptor is ready, level-triggered as libevent's: a persistent event that was told and not
 /// drained is told again in the next turn. Since Linux 5.1.
 ///
+/// A persistent event keeps one multishot poll in the ring (5.13), and the loop asks by one poll(2) for all that were
+/// told, before it waits, whether they still are ready; see `drained`. While a single descriptor is active a oneshot
+/// poll that goes along with the wait is cheaper and taken instead, as it is where the kernel has no other.
+///
 ///     FdEvent event(backend, fd, {.read = true, .persistent = true}, [&](Readiness ready) { ... });
 ///     event.add();
 ///
@@ -61,10 +70,13 @@ class FdEvent final : private internal::Attachment, private Operation {
   /// It is not told any more. ENOENT, and no harm, when it was not added.
   Result<void> remove();
   bool added() const noexcept { return added_; }
+  /// From the callback: everything was read, or written, until the file said EAGAIN. Spares the loop to ask whether it
+  /// still is ready. Said wrongly, the event is not told again before something new happens to the file.
+  void drained() noexcept;
   int fd() const noexcept { return fd_; }
 
  private:
-  friend class Backend;
+  friend class internal::FdEvents;
 
   class Timeout final : public internal::TimerNode {
    public:
@@ -79,20 +91,33 @@ class FdEvent final : private internal::Attachment, private Operation {
   void complete(const Completion& completion) override;
   void backend_gone() override;
   void timed_out();
+  /// Its file was found ready by poll(2).
+  void found_ready(unsigned mask) { tell_mask(mask); }
+  bool tell_mask(unsigned mask);
   void tell(const Readiness& ready, bool stays);
   void queue_to_arm();
   void leave();
+  bool wants_multishot();
+  short poll_events() const noexcept;
+  bool stays() const noexcept { return interest_.persistent || interest_.edge_triggered; }
+
+  static constexpr std::size_t kNowhere = ~std::size_t{0};
 
   const int fd_;
   const FdInterest interest_;
   bool added_ = false;
-  bool multishot_ = false;
-  std::size_t arm_position_ = kNotQueued;
+  bool multishot_ = false;          // the poll that is in the ring, or goes there next
+  bool multishot_refused_ = false;  // by this kernel
+  bool drains_ = false;             // its callback says so
   std::chrono::nanoseconds timeout_{-1};
   Timeout timer_{*this};
   internal::OwnedCallback<Readiness> callback_;
 
-  static constexpr std::size_t kNotQueued = ~std::size_t{0};
+  // FdEvents' own.
+  std::size_t arm_position_ = kNowhere;
+  std::size_t doubt_position_ = kNowhere;
+  short found_ = 0;           // what poll(2) said, until it is told
+  bool awaits_reap_ = false;  // trusted once the completions that may be on their way are in
 };
 
 }  // namespace assay

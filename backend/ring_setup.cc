@@ -10,8 +10,8 @@ namespace {
 // Without NODROP a part of the CQ is kept free, so a very small one would leave nothing to work with.
 constexpr unsigned kLeastCapacity = 8;
 
-constexpr unsigned kDeferFlags =
-    IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED;
+constexpr unsigned kDeferFlags = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL |
+                                 IORING_SETUP_R_DISABLED | IORING_SETUP_TASKRUN_FLAG;
 
 // One way to set up the ring: its flags, whether the size of the CQ is asked for, and what is given up by it.
 struct Attempt {

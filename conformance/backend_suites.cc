@@ -143,6 +143,7 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     std::vector<BackendBehaviour> all;
     internal::add_backend_loop(all);
     internal::add_backend_fd_events(all);
+    internal::add_backend_level_triggered(all);
     internal::add_backend_timers(all);
     internal::add_backend_signals(all);
     internal::add_backend_files(all);

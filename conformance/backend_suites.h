@@ -11,6 +11,7 @@ using BackendBehaviours = std::vector<BackendBehaviour>;
 
 void add_backend_loop(BackendBehaviours& behaviours);
 void add_backend_fd_events(BackendBehaviours& behaviours);
+void add_backend_level_triggered(BackendBehaviours& behaviours);
 void add_backend_timers(BackendBehaviours& behaviours);
 void add_backend_signals(BackendBehaviours& behaviours);
 void add_backend_files(BackendBehaviours& behaviours);
