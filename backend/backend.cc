@@ -160,6 +160,7 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   may_wait =
       may_wait && !requests_.has_completed() && !signals_.any() && !has_posted_.load() && !(timeout && *timeout == 0ns);
   if (!fd_events_.look_again()) may_wait = false;
+  fd_events_.arm();
   if (may_wait) may_wait = wake_up_.fall_asleep();
   // Asked again: what was posted or raised before we said that we sleep has not woken us.
   if (may_wait && (has_posted_.load() || signals_.any() || break_requested_.load())) may_wait = false;

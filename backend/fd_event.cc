@@ -46,9 +46,9 @@ void FdEvent::leave() {
 
 void FdEvent::backend_gone() { leave(); }
 
-void FdEvent::drained() noexcept {
+void FdEvent::drained() {
   drains_ = true;
-  if (backend() != nullptr) backend()->fd_events_.trust(*this);
+  if (added_) backend()->fd_events_.trust(*this);
 }
 
 void FdEvent::queue_to_arm() {
@@ -66,7 +66,7 @@ bool FdEvent::wants_multishot() {
   if (interest_.edge_triggered) return true;
   // The poll thread posts when it likes, so that nobody could tell an old completion from a new one.
   if ((backend()->ring().setup_flags() & IORING_SETUP_SQPOLL) != 0) return false;
-  return drains_ || backend()->fd_events_.told_in_last_turn() > 1;
+  return drains_ || backend()->fd_events_.are_several_active();
 }
 
 void FdEvent::prepare(io_uring_sqe& sqe) {
@@ -106,7 +106,6 @@ void FdEvent::complete(const Completion& completion) {
   if (events.is_doubtful(*this)) {
     // It is asked for anyway, and this may be of before the callback ran.
     awaits_reap_ = false;
-    if (!completion.more()) queue_to_arm();
     return;
   }
   // What is neither was not asked for; a oneshot poll is over all the same, the event is not.
@@ -124,11 +123,11 @@ bool FdEvent::tell_mask(unsigned mask) {
   ready.read = interest_.read && (both || (mask & (POLLIN | POLLPRI)) != 0);
   ready.write = interest_.write && (both || (mask & POLLOUT) != 0);
   if (!ready.read && !ready.write) return false;
-  // Before the callback, which may say that it has drained the file. A poll that has ended is armed again, and that
-  // shows what is left.
   internal::FdEvents& events = backend()->fd_events_;
   events.was_told();
-  if (in_flight() && stays() && !interest_.edge_triggered) events.doubt(*this);
+  // Before the callback, which may say that it has drained the file. A poll that has ended is armed only when the file
+  // was found not ready: until then it would end again at once.
+  if (stays() && !interest_.edge_triggered && (in_flight() || wants_multishot())) events.doubt(*this);
   tell(ready, stays());
   return true;
 }
@@ -142,7 +141,7 @@ void FdEvent::tell(const Readiness& ready, bool stays) {
   }
   owner.about_to_call();
   if (!callback_.run(ready)) return;
-  if (added_) queue_to_arm();
+  if (added_ && !owner.fd_events_.is_doubtful(*this)) queue_to_arm();
 }
 
 }  // namespace assay

@@ -72,7 +72,7 @@ class FdEvent final : private internal::Attachment, private Operation {
   bool added() const noexcept { return added_; }
   /// From the callback: everything was read, or written, until the file said EAGAIN. Spares the loop to ask whether it
   /// still is ready. Said wrongly, the event is not told again before something new happens to the file.
-  void drained() noexcept;
+  void drained();
   int fd() const noexcept { return fd_; }
 
  private:

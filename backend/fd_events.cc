@@ -9,7 +9,7 @@ namespace assay::internal {
 
 void FdEvents::removed(FdEvent& event) noexcept {
   --size_;
-  trust(event);
+  forget_doubt(event);
   if (event.arm_position_ == FdEvent::kNowhere) return;
   to_arm_[event.arm_position_] = nullptr;
   event.arm_position_ = FdEvent::kNowhere;
@@ -39,10 +39,15 @@ void FdEvents::doubt(FdEvent& event) {
   doubtful_.push_back(&event);
 }
 
-void FdEvents::trust(FdEvent& event) noexcept {
+void FdEvents::forget_doubt(FdEvent& event) noexcept {
   if (!is_doubtful(event)) return;
   doubtful_[event.doubt_position_] = nullptr;
   event.doubt_position_ = FdEvent::kNowhere;
+}
+
+void FdEvents::trust(FdEvent& event) {
+  forget_doubt(event);
+  if (!event.in_flight()) arm_later(event);
 }
 
 bool FdEvents::is_doubtful(const FdEvent& event) const noexcept { return event.doubt_position_ != FdEvent::kNowhere; }

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "assay/backend/requests.h"
@@ -45,8 +46,8 @@ class FdEvents {
 
   /// The event was told and its poll goes on: whether its file still is ready is asked before the loop waits.
   void doubt(FdEvent& event);
-  /// Its callback has drained the file.
-  void trust(FdEvent& event) noexcept;
+  /// The file is not ready, so the poll will say when it is.
+  void trust(FdEvent& event);
   bool is_doubtful(const FdEvent& event) const noexcept;
   /// Asks for all doubtful events. False when the loop must not wait: one is ready, or may have been told too early.
   bool look_again();
@@ -55,13 +56,14 @@ class FdEvents {
   /// After completions were dispatched; `all`: nothing was left behind.
   void reaped(bool all);
 
-  /// How many events were told in the turn before this one.
-  unsigned told_in_last_turn() const noexcept { return told_in_last_turn_; }
+  /// Whether more than one event was told in this turn, or in the one before.
+  bool are_several_active() const noexcept { return told_ > 1 || told_in_last_turn_ > 1; }
   void was_told() noexcept { ++told_; }
   /// poll(2) calls of `look_again`.
   std::uint64_t looks() const noexcept { return looks_; }
 
  private:
+  void forget_doubt(FdEvent& event) noexcept;
   void drop_holes();
 
   Requests& requests_;
