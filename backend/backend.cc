@@ -20,6 +20,9 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kLeastBackOff = 50us;
 constexpr nanoseconds kMostBackOff = 10ms;
 
+// How long it takes until a cancelation that came to nothing is repeated.
+constexpr nanoseconds kCancelRepetition = 5ms;
+
 // A wait is cut into pieces of this length, since a kernel adds a timeout to its clock without looking for overflow.
 constexpr nanoseconds kLongestWait = 24h;
 
@@ -178,6 +181,7 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   fd_events_.dispatch();
   told_ += requests_.dispatch(options_.max_get);
   fd_events_.reaped(!requests_.has_completed() && !ring().cq_needs_enter());
+  cancel_repetition_.arm_if_needed();
   const bool reaped = requests_.counters().completions != completions_before;
   if (answer == -EBADR || has_dropped()) {
     if (!turn.error) turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
@@ -186,6 +190,13 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
   return turn;
 }
+
+void Backend::CancelRepetition::arm_if_needed() {
+  if (armed() || !backend_.requests_.has_unheard_cancels()) return;
+  backend_.timers_.add(*this, internal::deadline_after(backend_.now(), kCancelRepetition));
+}
+
+void Backend::CancelRepetition::expired() { backend_.requests_.repeat_unheard_cancels(); }
 
 // Whether completions were lost that enter says nothing of.
 bool Backend::has_dropped() {

@@ -158,6 +158,17 @@ class Backend : public Operations {
   friend class SignalEvent;
   friend class Timer;
 
+  /// Asks again for the end of what was not heard to be cancelled.
+  class CancelRepetition final : public internal::TimerNode {
+   public:
+    explicit CancelRepetition(Backend& backend) : TimerNode(false), backend_(backend) {}
+    void arm_if_needed();
+    void expired() override;
+
+   private:
+    Backend& backend_;
+  };
+
   struct Turn {
     bool woken = false;
     std::optional<Error> error;
@@ -188,6 +199,7 @@ class Backend : public Operations {
   internal::WakeUp wake_up_;
   internal::SignalSource signals_;
   internal::TimerQueue timers_;
+  CancelRepetition cancel_repetition_{*this};
 
   internal::Attachment* attachments_ = nullptr;
   internal::FdEvents fd_events_{requests_};

@@ -186,15 +186,25 @@ void Requests::take_cancel_reply(std::uint32_t index, std::int32_t res) {
   }
   if (slot.state != SlotState::kSubmitted) return;
   switch (-res) {
-    case 0:         // cancelled: its CQE says -ECANCELED, now or soon
-    case EALREADY:  // it runs, and ends by itself
+    case 0:  // cancelled: its CQE says -ECANCELED, now or soon
+      return;
+    case EALREADY:  // it runs, and was told to end
     case ENOENT:    // it is over, or about to be
+      unheard_.push_back({index, slot.generation});
       return;
     default:
       // The cancelation itself went wrong (EINTR, EAGAIN, ENOMEM), so nobody has asked the request to end yet.
       if (slot.cancel_retries++ < kCancelRetries || res == -EINTR || res == -EAGAIN) queue_cancel(index);
       return;
   }
+}
+
+void Requests::repeat_unheard_cancels() {
+  for (const Queued& queued : unheard_) {
+    const Slot& slot = table_[queued.index];
+    if (slot.generation == queued.generation && slot.state == SlotState::kSubmitted) queue_cancel(queued.index);
+  }
+  unheard_.clear();
 }
 
 void Requests::abandon(Operation& operation) noexcept {

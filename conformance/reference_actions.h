@@ -66,11 +66,12 @@ class ReferenceSuite {
                            .own_plan = std::move(plan)});
   }
   /// One that injects faults of this sort itself.
-  void add_injecting(const char* name, void (*body)(BackendScenario&), std::string faults) {
+  void add_injecting(const char* name, void (*body)(BackendScenario&), std::string faults, Needs needs = {}) {
     behaviours_.push_back({.suite = suite_,
                            .name = name,
                            .capabilities = {Capability::kReference},
                            .body = body,
+                           .needs = std::move(needs),
                            .own_plan = kFaultLayer,
                            .injects = std::move(faults)});
   }

@@ -9,12 +9,10 @@
 
 #include "assay/conformance/ring_actions.h"
 #include "assay/conformance/ring_suites.h"
-#include "assay/conformance/socket_actions.h"
 
 namespace assay::conformance {
 namespace {
 
-constexpr std::int32_t kRestartSyscall = -512;  // -ERESTARTSYS
 constexpr std::uint32_t kInIsFixed = 1u << 31;  // SPLICE_F_FD_IN_FIXED
 
 int splice_now(Ring& ring, int in, std::int64_t in_offset, int out, std::int64_t out_offset, unsigned bytes,
@@ -278,30 +276,6 @@ std::vector<Behaviour> ring_splice_behaviours() {
          EXPECT_EQ(read_text(to.read_end.get(), filled).size(), filled);
          EXPECT_EQ(take(ring).res, 3);
          EXPECT_EQ(read_text(to.read_end.get(), 16), "abc");
-       }},
-      {suite,
-       "TellsOfTheRestartThatNobodyMakesWhenItIsInterrupted",
-       {.opcodes = {IORING_OP_SPLICE, IORING_OP_ASYNC_CANCEL}},
-       [](KernelUnderTest& kernel) {
-         Ring ring = open_ring(kernel);
-         const Pipe from = make_pipe();
-         const Pipe to = make_pipe();
-         io_uring_sqe& sqe = next_sqe(ring);
-         io_uring_prep_splice(&sqe, from.read_end.get(), -1, to.write_end.get(), -1, 4, 0);
-         sqe.user_data = 1;
-         submit_all(ring);
-         prepare_cancel(ring, 1, 2);
-         submit_all(ring);
-         const std::vector<Completion> completions = take(ring, 2);
-         const std::int32_t reply = find(completions, 2).res;
-         const std::int32_t res = find(completions, 1).res;
-         // A worker that waits is interrupted. One that is caught before it began says that it was cancelled.
-         if (reply == -EALREADY) {
-           EXPECT_TRUE(res == kRestartSyscall || res == -ECANCELED) << res;
-         } else {
-           EXPECT_EQ(reply, 0);
-           EXPECT_EQ(res, -ECANCELED);
-         }
        }},
   };
 }

@@ -123,6 +123,27 @@ TEST_F(Revisits, ACancellationInterruptsTheOpeningOfAFifo) {
   }
 }
 
+TEST_F(Revisits, ACancellationInterruptsTheWorkerThatSplices) {
+  open();
+  int from[2], to[2];
+  ASSERT_EQ(::pipe2(from, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(to, O_CLOEXEC), 0);
+  io_uring_sqe* sqe = ring_->get_sqe();
+  io_uring_prep_splice(sqe, from[0], -1, to[1], -1, 4, 0);
+  sqe->user_data = 1;
+  EXPECT_EQ(ring_->submit(), 1);
+  EXPECT_EQ(run(), -EDEADLK) << "nobody writes";
+  sqe = ring_->get_sqe();
+  io_uring_prep_cancel64(sqe, 1, 0);
+  sqe->user_data = 2;
+  std::uint64_t user_data = 0;
+  EXPECT_EQ(run(&user_data), -EALREADY);
+  EXPECT_EQ(user_data, 2u);
+  EXPECT_EQ(run(&user_data), -512) << "as 5.10 and 6.18 tell it";
+  EXPECT_EQ(user_data, 1u);
+  for (const int fd : {from[0], from[1], to[0], to[1]}) ::close(fd);
+}
+
 void prepare_openat2_in_worker(Ring& ring, const std::string& path, open_how& how) {
   io_uring_sqe* sqe = ring.get_sqe();
   io_uring_prep_openat2(sqe, AT_FDCWD, path.c_str(), &how);
