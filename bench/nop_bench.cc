@@ -1,6 +1,6 @@
-// What it costs to submit, wait for and reap NOPs, in batches: raw liburing and Ring side by side in one binary. Run
-// with randomly interleaved repetitions (the default of this program), since on a shared machine only ratios within one
-// run mean anything.
+// What it costs to submit, wait for and reap NOPs, in batches: raw liburing, Ring and Backend side by side in one
+// binary. Run with randomly interleaved repetitions (the default of this program), since on a shared machine only
+// ratios within one run mean anything.
 
 #include <benchmark/benchmark.h>
 
@@ -35,9 +35,11 @@ class SimNops {
 
 ASSAY_NOP_BENCH(LiburingNops, TaskWork::kPlain, "nop/plain/liburing");
 ASSAY_NOP_BENCH(RingNops, TaskWork::kPlain, "nop/plain/Ring");
+ASSAY_NOP_BENCH(BackendNops, TaskWork::kPlain, "nop/plain/Backend");
 ASSAY_NOP_BENCH(SimNops, TaskWork::kPlain, "nop/plain/SimKernel");
 ASSAY_NOP_BENCH(LiburingNops, TaskWork::kDeferred, "nop/deferred/liburing");
 ASSAY_NOP_BENCH(RingNops, TaskWork::kDeferred, "nop/deferred/Ring");
+ASSAY_NOP_BENCH(BackendNops, TaskWork::kDeferred, "nop/deferred/Backend");
 
 }  // namespace
 }  // namespace assay::bench

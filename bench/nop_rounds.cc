@@ -26,8 +26,9 @@ int main(int argc, char** argv) {
     const bool batch_fits = batch >= 1 && batch <= assay::bench::kMaxBatch;
     if (batch_fits && path == "liburing") return run<assay::bench::LiburingNops>(batch, rounds);
     if (batch_fits && path == "ring") return run<assay::bench::RingNops>(batch, rounds);
+    if (batch_fits && path == "backend") return run<assay::bench::BackendNops>(batch, rounds);
   }
-  std::fprintf(stderr, "usage: nop_rounds liburing|ring BATCH ROUNDS, with BATCH from 1 to %u\n",
+  std::fprintf(stderr, "usage: nop_rounds liburing|ring|backend BATCH ROUNDS, with BATCH from 1 to %u\n",
                assay::bench::kMaxBatch);
   return 2;
 }

@@ -8,7 +8,8 @@
 namespace assay::bench {
 namespace {
 
-constexpr char kBaseline[] = "liburing";
+// What ratios refer to: the first of these that a row has.
+constexpr const char* kBaselines[] = {"liburing", "epoll", "multimap"};
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -53,25 +54,29 @@ void RatioReporter::ReportRuns(const std::vector<Run>& runs) {
 
 void RatioReporter::Finalize() {
   if (::isatty(STDERR_FILENO) != 0) std::fputc('\n', stderr);
-  std::printf("%-28s %-10s %12s   %s\n", "", "path", "ns/operation", "ratio to liburing, median (least to greatest)");
+  std::printf("%-32s %-16s %12s   %s\n", "", "path", "ns/operation",
+              "speed beside the raw path, median (least to greatest)");
   std::vector<const Row*> order;
   for (const auto& [key, row] : rows_) order.push_back(&row);
   std::stable_sort(order.begin(), order.end(), [](const Row* a, const Row* b) { return a->family < b->family; });
   for (const Row* shown : order) {
     const Row& row = *shown;
-    const auto baseline = row.paths.find(kBaseline);
+    auto baseline = row.paths.end();
+    for (const char* name : kBaselines) {
+      if (baseline == row.paths.end()) baseline = row.paths.find(name);
+    }
     for (const auto& [path, by_repetition] : row.paths) {
-      std::printf("%-28s %-10s %12.1f", row.name.c_str(), path.c_str(), median(values_of(by_repetition)));
+      std::printf("%-32s %-16s %12.1f", row.name.c_str(), path.c_str(), median(values_of(by_repetition)));
       std::vector<double> ratios;
-      if (path != kBaseline && baseline != row.paths.end()) {
+      if (baseline != row.paths.end() && path != baseline->first) {
         for (const auto& [repetition, value] : by_repetition) {
           const auto peer = baseline->second.find(repetition);
-          if (peer != baseline->second.end()) ratios.push_back(value / peer->second);
+          if (peer != baseline->second.end()) ratios.push_back(peer->second / value);
         }
       }
       if (!ratios.empty()) {
         const auto [least, greatest] = std::minmax_element(ratios.begin(), ratios.end());
-        std::printf("   %.3f (%.3f to %.3f)", median(ratios), *least, *greatest);
+        std::printf("   %.3f of %s (%.3f to %.3f)", median(ratios), baseline->first.c_str(), *least, *greatest);
       }
       std::printf("\n");
     }

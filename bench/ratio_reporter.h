@@ -10,9 +10,10 @@
 
 namespace assay::bench {
 
-/// Prints, once all have run, what each path cost beside raw liburing: medians of the repetitions in nanoseconds an
-/// operation, and the median, least and greatest ratio of two repetitions with the same number, which ran close to each
-/// other. A benchmark's name is "<work>/<setup>/<path>/batch:<N>"; the path "liburing" is what ratios refer to.
+/// Prints, once all have run, what each path cost and how fast it was beside the raw one: medians of the repetitions in
+/// nanoseconds an operation, and the median, least and greatest ratio of the speeds of two repetitions with the same
+/// number, which ran close to each other. A benchmark's name is "<work>/<setup>/<path>/batch:<N>"; the raw path is
+/// "liburing", or else "epoll", or else "multimap".
 class RatioReporter final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context& context) override;

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <vector>
+
+#include "assay/bench/setup.h"
+
+namespace assay::bench {
+
+/// Readable eventfds, non-blocking since a kernel hands a read of others to a worker.
+class Eventfds {
+ public:
+  explicit Eventfds(unsigned count) : told_(count) {
+    for (unsigned i = 0; i < count; ++i) {
+      fds_.push_back(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+      if (fds_.back() < 0) give_up("eventfd", errno);
+    }
+  }
+  Eventfds(const Eventfds&) = delete;
+  Eventfds& operator=(const Eventfds&) = delete;
+  ~Eventfds() {
+    for (const int fd : fds_) ::close(fd);
+  }
+
+  unsigned size() const noexcept { return static_cast<unsigned>(fds_.size()); }
+  int operator[](unsigned i) const noexcept { return fds_[i]; }
+
+  /// What whoever is told that it is readable does: reads what it wrote the last time, and writes again.
+  void ping(unsigned i) {
+    std::uint64_t count = 0;
+    if (::read(fds_[i], &count, sizeof count) != sizeof count || count != 1) give_up("a ping", EIO);
+    if (::write(fds_[i], &count, sizeof count) != sizeof count) give_up("write", errno);
+    ++told_[i];
+  }
+  /// Takes note only, so that it stays readable.
+  void leave_readable(unsigned i) { ++told_[i]; }
+
+  /// Ends the program if one was left out: a round tells each, though not in the same turn.
+  void check(std::uint64_t told) const {
+    const auto [least, most] = std::minmax_element(told_.begin(), told_.end());
+    if (told >= 4 * told_.size() && (*least == 0 || *most > 4 * *least)) give_up("a descriptor that was not told", EIO);
+  }
+
+ private:
+  std::vector<int> fds_;
+  std::vector<std::uint64_t> told_;
+};
+
+}  // namespace assay::bench
