@@ -130,19 +130,25 @@ Result<void> Backend::start() {
     }
     return {};
   }
-  if ((ring().setup_flags() & IORING_SETUP_R_DISABLED) != 0) {
-    if (const int enabled = ring().enable(); enabled < 0)
+  if (auto ready = make_ready(ring()); !ready) return ready;
+  started_ = true;
+  loop_thread_ = std::this_thread::get_id();
+  requests_.allow_entering();
+  return {};
+}
+
+// What a ring needs of the thread that it belongs to.
+Result<void> Backend::make_ready(Ring& ring) {
+  if ((ring.setup_flags() & IORING_SETUP_R_DISABLED) != 0) {
+    if (const int enabled = ring.enable(); enabled < 0)
       return Error::from_errno(enabled, "IORING_REGISTER_ENABLE_RINGS");
   }
-  if (options_.register_ring_fd && !ring().ring_fd_registered()) {
-    if (const int registered = ring().register_ring_fd(); registered < 0) {
+  if (options_.register_ring_fd && !ring.ring_fd_registered()) {
+    if (const int registered = ring.register_ring_fd(); registered < 0) {
       unmet_options_.push_back("register_ring_fd: IORING_REGISTER_RING_FDS (since 5.18): " +
                                Error::from_errno(registered).message());
     }
   }
-  started_ = true;
-  loop_thread_ = std::this_thread::get_id();
-  requests_.allow_entering();
   return {};
 }
 
@@ -184,8 +190,13 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   cancel_repetition_.arm_if_needed();
   const bool reaped = requests_.counters().completions != completions_before;
   if (answer == -EBADR || has_dropped()) {
-    if (!turn.error) turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
-    end_what_is_lost();
+    if (options_.when_dropped == WhenDropped::kRecover) {
+      turn.error.reset();
+      recover();
+    } else {
+      turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
+      end_what_is_lost();
+    }
   }
   if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
   return turn;
@@ -203,6 +214,22 @@ bool Backend::has_dropped() {
   if (requests_.support().says_that_it_dropped) return false;
   const unsigned dropped = ring().cq_overflow_count();
   return std::exchange(dropped_, dropped) != dropped;
+}
+
+// The ring's state is what nobody knows any more, so another takes its place. Where none can be had the old one goes
+// on, whose requests are known again by then.
+void Backend::recover() {
+  ++recoveries_;
+  const internal::RecoveryCounts counts = requests_.salvage();
+  lost_ += counts.lost;
+  restarted_ += counts.restarted;
+  told_ += counts.told;
+  std::optional<Ring> next;
+  if (Result<internal::RingSetup> setup = internal::set_up_ring(kernel_, options_)) {
+    if (make_ready(setup->ring)) next = std::move(setup->ring);
+  }
+  dropped_ = next ? 0 : ring().cq_overflow_count();
+  requests_.resume(std::move(next));
 }
 
 // Nobody can know whose completions are gone, so after those that the kernel still has everything in flight ends.
@@ -370,6 +397,9 @@ BackendCounters Backend::counters() const noexcept {
           .interruptions = interruptions_,
           .refusals = refusals_,
           .overflows = overflows_,
+          .recoveries = recoveries_,
+          .lost = lost_,
+          .restarted = restarted_,
           .readiness_checks = fd_events_.looks()};
 }
 

@@ -70,6 +70,11 @@ struct BackendCounters {
   std::uint64_t refusals = 0;  // EAGAIN, EBUSY
   /// Turns that found completions in the kernel's overflow backlog.
   std::uint64_t overflows = 0;
+  /// How often the kernel dropped completions and the backend went on, how many operations were lost by that, and how
+  /// many requests were started again.
+  std::uint64_t recoveries = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t restarted = 0;
   /// poll(2) calls that asked whether persistent events which were told still are ready.
   std::uint64_t readiness_checks = 0;
 };
@@ -111,7 +116,7 @@ class Backend : public Operations {
   // The loop. One turn: arm events, break?, submit and wait, timers, signals, posted functions, completions.
 
   /// Runs. The error is what the loop could not handle: an answer of io_uring_enter that it does not survive (EEXIST
-  /// for a wrong thread; EBADR when completions were lost, after everything in flight was told -EBADR; EDEADLK from a
+  /// for a wrong thread; EBADR with WhenDropped::kEndAll, after everything in flight was told that; EDEADLK from a
   /// simulated kernel whose clock has nothing to wait for), or a failure of what is put off to the first run. The loop
   /// may be run again, and the backend be destroyed. EBUSY when the loop runs already.
   Result<LoopStatus> loop(LoopMode mode = LoopMode::kUntilDone);
@@ -180,7 +185,9 @@ class Backend : public Operations {
   bool is_alive();
   Turn run_turn(bool may_wait);
   bool has_dropped();
+  void recover();
   void end_what_is_lost();
+  Result<void> make_ready(Ring& ring);
   int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
   std::optional<Error> handle_answer(int answer, bool* back_off);
   void expire_timers();
@@ -222,6 +229,9 @@ class Backend : public Operations {
   std::uint64_t interruptions_ = 0;
   std::uint64_t refusals_ = 0;
   std::uint64_t overflows_ = 0;
+  std::uint64_t recoveries_ = 0;
+  std::uint64_t lost_ = 0;
+  std::uint64_t restarted_ = 0;
 };
 
 }  // namespace assay

@@ -4,6 +4,15 @@
 
 namespace assay {
 
+/// What a Backend does when the kernel has dropped completions: the CQ was full, and there was no memory to keep more.
+enum class WhenDropped {
+  /// Finds out what the kernel still has, sets up another ring and goes on there. Only operations whose completions are
+  /// gone end with -EBADR; the loop does not stop. A descriptor that a lost OPENAT or ACCEPT made stays open, unknown.
+  kRecover,
+  /// The loop returns EBADR, and everything that was in flight ends with -EBADR.
+  kEndAll,
+};
+
 /// How a Backend is set up. What the kernel does not have is left out and named by Backend::unmet_options; nothing of
 /// it makes creation fail.
 struct BackendOptions {
@@ -33,6 +42,7 @@ struct BackendOptions {
   bool poll_sq = false;
   /// How long that thread spins before it sleeps; 0 is the kernel's choice, one second.
   std::chrono::milliseconds sq_idle{0};
+  WhenDropped when_dropped = WhenDropped::kRecover;
 };
 
 }  // namespace assay

@@ -37,6 +37,16 @@ enum class RequestOwner : std::uint8_t {
   kLoop,
 };
 
+/// What the kernel knows of a request, after it dropped completions.
+enum class Fate : std::uint8_t {
+  /// It was not asked yet.
+  kUnknown,
+  /// It has the request, whose completion comes.
+  kEnding,
+  /// It has no such request: the completion was dropped.
+  kGone,
+};
+
 /// One request, from when it is queued until nothing in the kernel can refer to it any more.
 struct Slot {
   /// Who is told; null when nobody wants to know any more.
@@ -52,6 +62,8 @@ struct Slot {
   std::int32_t result = 0;
   SlotState state = SlotState::kFree;
   RequestOwner owner = RequestOwner::kUser;
+  /// While completions that were dropped are recovered from.
+  Fate fate = Fate::kUnknown;
   std::uint8_t opcode = 0;
   /// Replies to cancelations that are still to come.
   std::uint8_t replies_due = 0;

@@ -16,6 +16,10 @@ namespace internal {
 
 Requests::Requests(Ring ring, unsigned max_submit)
     : ring_(std::move(ring)), support_(find_kernel_support(ring_)), max_submit_(std::max(max_submit, 1u)) {
+  set_limits();
+}
+
+void Requests::set_limits() {
   const unsigned cq = ring_.cq_entries();
   if (support_.keeps_overflow) {
     operation_limit_ = cancel_limit_ = loop_limit_ = ~0u;
@@ -112,7 +116,7 @@ void Requests::end_later(std::uint32_t index, std::int32_t result) {
 // Placing: SQEs are filled in the ring itself.
 
 bool Requests::place(std::uint32_t index) {
-  if (in_kernel_ >= limit_of(index)) return false;
+  if (recovering_ || in_kernel_ >= limit_of(index)) return false;
   io_uring_sqe* sqe = ring_.get_sqe();
   if (sqe == nullptr) {
     if (!make_room()) return false;
@@ -142,6 +146,7 @@ void Requests::fill_sqe(std::uint32_t index, io_uring_sqe& sqe) {
 }
 
 bool Requests::place_backlog() {
+  if (recovering_) return true;
   while (!strays_.empty() && place_stray(strays_.back())) strays_.pop_back();
   while (!cancels_.empty() && place_cancel(cancels_.front())) cancels_.pop_front();
   while (!backlog_.empty()) {

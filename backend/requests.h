@@ -30,6 +30,16 @@ struct RequestCounters {
   std::uint64_t backlogged = 0;
 };
 
+/// What became of what was in flight when the kernel dropped completions.
+struct RecoveryCounts {
+  /// Users' operations that ended with -EBADR, since nobody knows what became of them.
+  unsigned lost = 0;
+  /// Undone, and to be started again.
+  unsigned restarted = 0;
+  /// Users' operations that were told something.
+  unsigned told = 0;
+};
+
 /// What a kernel needs to be told so that a read or write does what it does on a newer one.
 struct TransferWays {
   /// Wait for readiness first, by a poll: the kernel would block a worker.
@@ -118,6 +128,15 @@ class Requests {
   /// Asks the kernel to cancel everything that it has.
   void cancel_all();
 
+  // Recovery, after the kernel dropped completions.
+
+  /// Empties the ring: what the kernel never saw waits for an SQE again; everything else is cancelled and awaited, and
+  /// starts anew with the next ring unless it ended by itself; what the kernel does not know any more ends with -EBADR.
+  /// What is queued meanwhile waits. Ends within some seconds, whatever the kernel does.
+  RecoveryCounts salvage();
+  /// Goes on, in another ring, or in this one when none is given.
+  void resume(std::optional<Ring> ring);
+
   /// Users' operations that are not over.
   std::uint32_t alive() const noexcept { return alive_; }
   /// CQEs that are still to come, unless multishot requests bring more.
@@ -172,6 +191,17 @@ class Requests {
   bool queue_cancel(std::uint32_t index);
   void end_later(std::uint32_t index, std::int32_t result);
 
+  void set_limits();
+  void take_back_unsubmitted();
+  void flush();
+  bool ask_for_fates();
+  bool take_fate(std::uint32_t index, std::int32_t res);
+  void await_cancelled();
+  void end_lost();
+  bool restart(std::uint32_t index, const Completion& completion);
+  template <typename Done>
+  bool wait_until(Done done);
+
   void take(std::uint64_t user_data, const Completion& completion);
   void take_cancel_reply(std::uint32_t index, std::int32_t res);
   void finish(std::uint32_t index, Completion completion);
@@ -189,6 +219,8 @@ class Requests {
   unsigned batch_ = 0;  // SQEs taken since the last submission
   bool may_enter_ = false;
   bool refuses_ = false;
+  bool recovering_ = false;  // nothing is placed
+  RecoveryCounts recovery_;
   bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation
 
   Backlog<Queued> backlog_;

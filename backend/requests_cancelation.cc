@@ -175,6 +175,7 @@ bool Requests::place_stray(std::uint64_t user_data) {
 }
 
 void Requests::take_cancel_reply(std::uint32_t index, std::int32_t res) {
+  if (take_fate(index, res)) return;
   Slot& slot = table_[index];
   if (slot.replies_due != 0) {
     --slot.replies_due;

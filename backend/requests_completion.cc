@@ -84,6 +84,7 @@ void Requests::take_message(std::uint32_t message) {
 
 void Requests::finish(std::uint32_t index, Completion completion) {
   Slot& slot = table_[index];
+  if (recovering_ && restart(index, completion)) return;
   if (slot.revoked) completion = {.res = -ECANCELED};
   if (slot.next != InFlightTable::kNone) {
     const bool failed = completion.res < 0 || (slot.result != 0 && completion.res != slot.result);

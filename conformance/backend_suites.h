@@ -25,5 +25,6 @@ void add_reference_sockets(BackendBehaviours& behaviours);
 void add_reference_messages(BackendBehaviours& behaviours);
 void add_reference_accept(BackendBehaviours& behaviours);
 void add_reference_waits(BackendBehaviours& behaviours);
+void add_reference_recovery(BackendBehaviours& behaviours);
 
 }  // namespace assay::conformance::internal

@@ -48,7 +48,7 @@ enum class Capability {
   kInterruptions,       // survives enter that answers -EINTR, or returns early
   kRefusals,            // survives enter that answers -EAGAIN or -EBUSY
   kPartialSubmissions,  // survives enter that takes fewer SQEs than it was given
-  kLostCompletions,     // -EBADR: the loop returns it, and what was in flight ends with it, once
+  kLostCompletions,     // -EBADR: the loop goes on, or returns it and what was in flight ends with it, once
   kReference,           // is Assay's own backend, and so has its whole interface (assay_backend_adapter.h)
 };
 
