@@ -113,7 +113,7 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
     if (mode == LoopMode::kOnce && (told_ != 0 || turn.woken)) break;
   }
   // Returning is what was asked for; the next run is another one.
-  break_requested_.store(false);
+  if (break_requested_.load(std::memory_order_relaxed)) break_requested_.store(false);
   running_ = false;
   now_is_fresh_ = false;
   if (error) return *std::move(error);

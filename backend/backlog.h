@@ -13,7 +13,8 @@ class Backlog {
  public:
   using Iterator = typename std::vector<T>::iterator;
 
-  bool empty() const noexcept { return first_ == items_.size(); }
+  // Whoever takes the last one clears the rest.
+  bool empty() const noexcept { return items_.empty(); }
   std::size_t size() const noexcept { return items_.size() - first_; }
   T& front() { return items_[first_]; }
   T& operator[](std::size_t position) { return items_[first_ + position]; }

@@ -94,7 +94,7 @@ class InFlightTable {
   static constexpr std::uint64_t kMessage = 0xffff'fffd;
 
   Slot& operator[](std::uint32_t index) { return slots_[index]; }
-  std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+  std::uint32_t size() const noexcept { return size_; }
 
   std::uint32_t take() {
     if (free_ == kNone) grow();
@@ -121,7 +121,7 @@ class InFlightTable {
     return find(static_cast<std::uint32_t>(user_data), static_cast<std::uint32_t>(user_data >> 32) & kGenerationMask);
   }
   std::uint32_t find(std::uint32_t index, std::uint32_t generation) const {
-    if (index >= slots_.size()) return kNone;
+    if (index >= size_) return kNone;
     const Slot& slot = slots_[index];
     return slot.generation == generation && slot.state != SlotState::kFree ? index : kNone;
   }
@@ -130,10 +130,11 @@ class InFlightTable {
   static constexpr std::uint64_t kCancelBit = std::uint64_t{1} << 63;
   static constexpr std::uint32_t kGenerationMask = 0x7fff'ffff;
 
-  void grow() {
+  [[gnu::noinline]] void grow() {
     const std::uint32_t old_size = size();
     const std::uint32_t new_size = old_size == 0 ? 64 : old_size * 2;
     slots_.resize(new_size);
+    size_ = new_size;
     for (std::uint32_t index = new_size; index-- > old_size;) {
       slots_[index].next = free_;
       free_ = index;
@@ -141,6 +142,7 @@ class InFlightTable {
   }
 
   std::vector<Slot> slots_;
+  std::uint32_t size_ = 0;
   std::uint32_t free_ = kNone;
 };
 

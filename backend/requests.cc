@@ -78,20 +78,25 @@ std::uint32_t Requests::take_slot(Operation& operation, RequestOwner owner) {
   return index;
 }
 
-Result<OperationHandle> Requests::queue(Operation& operation, RequestOwner owner) {
-  if (operation.requests_ != nullptr || refuses_) return refuse(operation).error();
+// Every operation passes through this, so what it calls is made one function with it, except what happens rarely.
+[[gnu::flatten]] Result<OperationHandle> Requests::queue(Operation& operation, RequestOwner owner) {
+  if (operation.requests_ != nullptr || refuses_) [[unlikely]]
+    return refuse(operation).error();
   const std::uint32_t index = take_slot(operation, owner);
   const OperationHandle handle{index, table_[index].generation};
   // What wakes the loop must not wait behind what can only go on when the loop is woken.
   const bool in_order = owner != RequestOwner::kLoop;
   if ((in_order && !backlog_.empty()) || !place(index)) {
-    const Queued queued{index, handle.generation};
-    in_order ? backlog_.push_back(queued) : backlog_.push_front(queued);
-    ++counters_.backlogged;
+    wait_in_backlog({index, handle.generation}, in_order);
   } else if (batch_ >= max_submit_) {
     submit_full_batch();
   }
   return handle;
+}
+
+void Requests::wait_in_backlog(const Queued& queued, bool in_order) {
+  in_order ? backlog_.push_back(queued) : backlog_.push_front(queued);
+  ++counters_.backlogged;
 }
 
 Result<OperationHandle> Requests::park(Operation& operation) {

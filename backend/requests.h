@@ -112,7 +112,7 @@ class Requests {
     receiver_ = std::move(receiver);
     ++receiver_number_;
   }
-  void take_message(std::uint32_t message);
+  [[gnu::noinline]] void take_message(std::uint32_t message);
   bool receives_messages() const noexcept { return static_cast<bool>(receiver_); }
   /// True when `dispatch` would find something.
   bool has_completed() const noexcept { return !ended_.empty() || ring_.cq_ready() != 0; }
@@ -150,8 +150,9 @@ class Requests {
     std::uint32_t generation;
   };
 
-  Result<void> refuse(const Operation& operation) const;
+  [[gnu::cold]] Result<void> refuse(const Operation& operation) const;
   std::uint32_t take_slot(Operation& operation, RequestOwner owner);
+  [[gnu::noinline]] void wait_in_backlog(const Queued& queued, bool in_order);
   bool is_backlogged(const Queued& queued) {
     return table_[queued.index].generation == queued.generation && table_[queued.index].state == SlotState::kBacklog;
   }
@@ -167,8 +168,8 @@ class Requests {
   bool place_backlog();
   bool place_cancel(const Queued& target);
   bool place_stray(std::uint64_t user_data);
-  bool make_room();
-  void submit_full_batch();
+  [[gnu::noinline]] bool make_room();
+  [[gnu::noinline]] void submit_full_batch();
   int submit_and_poll(std::chrono::nanoseconds timeout);
   /// To be told of every answer to a submission.
   int submitted(int answer) {
@@ -202,6 +203,7 @@ class Requests {
   template <typename Done>
   bool wait_until(Done done);
 
+  [[gnu::noinline]] void tell_ended();
   void take(std::uint64_t user_data, const Completion& completion);
   void take_cancel_reply(std::uint32_t index, std::int32_t res);
   void finish(std::uint32_t index, Completion completion);

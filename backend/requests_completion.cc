@@ -7,18 +7,10 @@
 
 namespace assay::internal {
 
-unsigned Requests::dispatch(unsigned max) {
+// As with `queue`, what it calls is made one function with it.
+[[gnu::flatten]] unsigned Requests::dispatch(unsigned max) {
   told_ = 0;
-  if (!ended_.empty()) {
-    // What callbacks add meanwhile is told by the next call.
-    telling_.clear();
-    telling_.swap(ended_);
-    for (const Queued& queued : telling_) {
-      if (table_[queued.index].generation != queued.generation) continue;
-      if (table_[queued.index].state != SlotState::kEnded) continue;
-      finish(queued.index, {.res = table_[queued.index].result});
-    }
-  }
+  if (!ended_.empty()) tell_ended();
   io_uring_cq& cq = ring_.raw()->cq;
   for (; max != 0; --max) {
     const unsigned head = *cq.khead;
@@ -31,6 +23,17 @@ unsigned Requests::dispatch(unsigned max) {
     take(user_data, completion);
   }
   return told_;
+}
+
+void Requests::tell_ended() {
+  // What callbacks add meanwhile is told by the next call.
+  telling_.clear();
+  telling_.swap(ended_);
+  for (const Queued& queued : telling_) {
+    if (table_[queued.index].generation != queued.generation) continue;
+    if (table_[queued.index].state != SlotState::kEnded) continue;
+    finish(queued.index, {.res = table_[queued.index].result});
+  }
 }
 
 void Requests::take(std::uint64_t user_data, const Completion& completion) {

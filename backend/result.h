@@ -5,6 +5,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <variant>
 
 namespace assay {
 
@@ -42,32 +43,34 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = Error;
 
-  Result(T value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor): as std::expected
-  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return error;`
+  // NOLINTNEXTLINE(google-explicit-constructor): as std::expected
+  Result(T value) : either_(std::in_place_index<0>, std::move(value)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): `return error;`
+  Result(Error error) : either_(std::in_place_index<1>, std::move(error)) {}
 
-  bool has_value() const noexcept { return value_.has_value(); }
+  bool has_value() const noexcept { return either_.index() == 0; }
   explicit operator bool() const noexcept { return has_value(); }
 
-  T& value() & { return (assert(has_value()), *value_); }
-  const T& value() const& { return (assert(has_value()), *value_); }
-  T&& value() && { return (assert(has_value()), std::move(*value_)); }
+  T& value() & { return (assert(has_value()), *std::get_if<0>(&either_)); }
+  const T& value() const& { return (assert(has_value()), *std::get_if<0>(&either_)); }
+  T&& value() && { return (assert(has_value()), std::move(*std::get_if<0>(&either_))); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const& { return (assert(!has_value()), error_); }
-  Error&& error() && { return (assert(!has_value()), std::move(error_)); }
+  const Error& error() const& { return (assert(!has_value()), *std::get_if<1>(&either_)); }
+  Error&& error() && { return (assert(!has_value()), std::move(*std::get_if<1>(&either_))); }
 
   template <typename U>
   T value_or(U&& fallback) const& {
-    return has_value() ? *value_ : static_cast<T>(std::forward<U>(fallback));
+    return has_value() ? value() : static_cast<T>(std::forward<U>(fallback));
   }
 
  private:
-  std::optional<T> value_;
-  Error error_;
+  // One or the other, so that a success, which a busy loop returns for each operation, constructs no Error.
+  std::variant<T, Error> either_;
 };
 
 /// Success without a value, or an Error.

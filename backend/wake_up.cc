@@ -38,7 +38,8 @@ bool WakeUp::fall_asleep() noexcept {
 }
 
 bool WakeUp::awake() noexcept {
-  asleep_.store(false);
+  // In no order: whoever sees it late writes to the eventfd for nothing.
+  asleep_.store(false, std::memory_order_relaxed);
   return requested_.load() && requested_.exchange(false);
 }
 

@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kBlock = 4096;
 constexpr unsigned kBlocks = 1024;
 constexpr unsigned kMaxDepth = 128;
+// Rounds that are run at a time, since a program enters its loop once and not for each of them.
+constexpr std::int64_t kRounds = 64;
 constexpr long kTmpfs = 0x0102'1994;
 
 /// A file without a name, each of whose blocks begins with its number.
@@ -72,6 +74,11 @@ class LiburingReads {
  public:
   LiburingReads(int fd, TaskWork task_work) : fd_(fd), ring_(kMaxDepth, 2 * kMaxDepth, task_work) {}
 
+  void rounds(unsigned depth, std::int64_t count) {
+    for (; count != 0; --count) round(depth);
+  }
+
+ private:
   void round(unsigned depth) {
     for (unsigned i = 0; i < depth; ++i) {
       const std::uint32_t block = blocks_.next();
@@ -85,32 +92,37 @@ class LiburingReads {
     if (seen != depth) give_up("reads", EIO);
   }
 
- private:
   int fd_;
   LiburingRing ring_;
   Blocks blocks_;
 };
 
+/// Each read is started again by its callback.
 class BackendReads {
  public:
   BackendReads(int fd, TaskWork task_work) : fd_(fd), backend_(create_backend(kMaxDepth, 2 * kMaxDepth, task_work)) {}
 
-  void round(unsigned depth) {
+  void rounds(unsigned depth, std::int64_t count) {
+    left_ = static_cast<std::int64_t>(depth) * (count - 1);
     done_ = 0;
-    for (unsigned i = 0; i < depth; ++i) {
-      const std::uint32_t block = blocks_.next();
-      backend_->read(fd_, {blocks_.buffer(i), kBlock}, std::uint64_t{block} * kBlock, [this, i, block](int res) {
-        blocks_.check(i, block, res);
-        ++done_;
-      });
-    }
-    while (done_ != depth) turn_of(*backend_);
+    for (unsigned i = 0; i < depth; ++i) start(i);
+    if (!backend_->loop() || done_ != depth * count) give_up("Backend::loop", EIO);
   }
 
  private:
+  void start(unsigned i) {
+    const std::uint32_t block = blocks_.next();
+    backend_->read(fd_, {blocks_.buffer(i), kBlock}, std::uint64_t{block} * kBlock, [this, i, block](int res) {
+      blocks_.check(i, block, res);
+      ++done_;
+      if (--left_ >= 0) start(i);
+    });
+  }
+
   int fd_;
   Blocks blocks_;
-  unsigned done_ = 0;
+  std::int64_t left_ = 0;
+  std::int64_t done_ = 0;
   std::unique_ptr<Backend> backend_;
 };
 
@@ -118,6 +130,11 @@ class PlainReads {
  public:
   PlainReads(int fd, TaskWork /*task_work*/) : fd_(fd) {}
 
+  void rounds(unsigned depth, std::int64_t count) {
+    for (; count != 0; --count) round(depth);
+  }
+
+ private:
   void round(unsigned depth) {
     for (unsigned i = 0; i < depth; ++i) {
       const std::uint32_t block = blocks_.next();
@@ -126,7 +143,6 @@ class PlainReads {
     }
   }
 
- private:
   int fd_;
   Blocks blocks_;
 };
@@ -140,7 +156,7 @@ void read_blocks(benchmark::State& state) {
   }
   const auto depth = static_cast<unsigned>(state.range(0));
   Path path(file.fd(), task_work);
-  for (auto _ : state) path.round(depth);
+  while (state.KeepRunningBatch(kRounds)) path.rounds(depth, kRounds);
   state.SetItemsProcessed(state.iterations() * depth);
 }
 

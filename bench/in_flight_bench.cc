@@ -56,7 +56,7 @@ class BackendAmongIdle : public BackendNops {
     for (unsigned i = 0; i < in_flight; ++i) {
       if (!backend_->submit(polls_.emplace_back(idle_.fd()))) give_up("Backend::submit", EBUSY);
     }
-    (void)backend_->loop(LoopMode::kNonblock);
+    if (!backend_->loop(LoopMode::kNonblock)) give_up("Backend::loop", EIO);
   }
   ~BackendAmongIdle() {
     idle_.end_polls();
@@ -84,7 +84,7 @@ class BackendAmongIdle : public BackendNops {
 template <typename Path>
 void turn_among_idle(benchmark::State& state) {
   Path path(static_cast<unsigned>(state.range(0)));
-  for (auto _ : state) path.round(kBatch);
+  while (state.KeepRunningBatch(kRounds)) path.rounds(kBatch, kRounds);
   state.SetItemsProcessed(state.iterations() * kBatch);
 }
 

@@ -15,7 +15,7 @@ template <typename Path, TaskWork task_work>
 void submit_nops(benchmark::State& state) {
   const auto batch = static_cast<unsigned>(state.range(0));
   Path path(task_work);
-  for (auto _ : state) path.round(batch);
+  while (state.KeepRunningBatch(kRounds)) path.rounds(batch, kRounds);
   state.SetItemsProcessed(state.iterations() * batch);
 }
 
@@ -23,7 +23,7 @@ void submit_nops(benchmark::State& state) {
 class SimNops {
  public:
   explicit SimNops(TaskWork task_work) : nops_(task_work, kernel_) {}
-  void round(unsigned batch) { nops_.round(batch); }
+  void rounds(unsigned batch, unsigned count) { nops_.rounds(batch, count); }
 
  private:
   SimKernel kernel_{{.profile = *find_profile("linux-6.12.0")}};

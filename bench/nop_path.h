@@ -9,13 +9,20 @@
 namespace assay::bench {
 
 inline constexpr unsigned kMaxBatch = 128;
+/// Rounds that a benchmark runs at a time, since a program enters its loop once and not for each of them.
+inline constexpr unsigned kRounds = 64;
 
 /// NOPs through liburing itself: the peer that every ratio refers to.
 class LiburingNops {
  public:
   explicit LiburingNops(TaskWork task_work) : ring_(kMaxBatch, 2 * kMaxBatch, task_work) {}
 
-  /// Submits `batch` NOPs in one call, waits for them and reaps them.
+  /// So many times: submits `batch` NOPs in one call, waits for them and reaps them.
+  void rounds(unsigned batch, unsigned count) {
+    for (; count != 0; --count) round(batch);
+  }
+
+ private:
   void round(unsigned batch) {
     for (unsigned i = 0; i < batch; ++i) io_uring_prep_nop(ring_.sqe());
     unsigned succeeded = 0;
@@ -32,6 +39,11 @@ class RingNops {
  public:
   explicit RingNops(TaskWork task_work, Kernel& kernel = LinuxKernel::instance()) : ring_(open(kernel, task_work)) {}
 
+  void rounds(unsigned batch, unsigned count) {
+    for (; count != 0; --count) round(batch);
+  }
+
+ private:
   void round(unsigned batch) {
     for (unsigned i = 0; i < batch; ++i) io_uring_prep_nop(ring_.get_sqe());
     const int result = ring_.submit_and_wait(batch);
@@ -41,7 +53,6 @@ class RingNops {
     if (succeeded != batch) give_up("a NOP", EIO);
   }
 
- private:
   static Ring open(Kernel& kernel, TaskWork task_work) {
     auto ring = Ring::create(kernel, {.sq_entries = kMaxBatch,
                                       .cq_entries = 2 * kMaxBatch,
@@ -54,38 +65,49 @@ class RingNops {
   Ring ring_;
 };
 
-/// The same NOPs as operations of a user of the Backend.
+/// The same NOPs as operations of a user of the Backend, each of which is submitted again by its completion.
 class BackendNops {
  public:
   explicit BackendNops(TaskWork task_work) : backend_(create_backend(kMaxBatch, 2 * kMaxBatch, task_work)) {
-    for (unsigned i = 0; i < kMaxBatch; ++i) nops_.emplace_back(succeeded_);
-    // What the loop keeps for itself, its wake-up among it, is set up by its first run.
-    round(1);
+    for (unsigned i = 0; i < kMaxBatch; ++i) nops_.emplace_back(*this);
   }
 
-  void round(unsigned batch) {
-    succeeded_ = 0;
-    for (unsigned i = 0; i < batch; ++i) {
-      if (!backend_->submit(nops_[i])) give_up("Backend::submit", EBUSY);
-    }
-    turn_of(*backend_);
-    if (succeeded_ != batch) give_up("a NOP", EIO);
+  void rounds(unsigned batch, unsigned count) {
+    left_ = batch;
+    for (unsigned i = 0; i < batch; ++i) nops_[i].start(count);
+    if (!backend_->loop() || left_ != 0) give_up("Backend::loop", EIO);
   }
 
  protected:
   class Nop final : public Operation {
    public:
-    explicit Nop(unsigned& succeeded) : succeeded_(succeeded) {}
+    explicit Nop(BackendNops& all) : all_(all) {}
+    void start(unsigned count) {
+      left_ = count;
+      submit();
+    }
 
    private:
+    void submit() {
+      if (!all_.backend_->submit(*this)) give_up("Backend::submit", EBUSY);
+    }
     void prepare(io_uring_sqe& sqe) override { io_uring_prep_nop(&sqe); }
-    void complete(const Completion& completion) override { succeeded_ += completion.res == 0 ? 1 : 0; }
+    void complete(const Completion& completion) override {
+      if (completion.res != 0) give_up("a NOP", completion.res);
+      if (--left_ != 0) {
+        submit();
+      } else if (--all_.left_ == 0) {
+        // There may be others in flight, for which the loop would wait.
+        all_.backend_->loop_break();
+      }
+    }
 
-    unsigned& succeeded_;
+    BackendNops& all_;
+    unsigned left_ = 0;
   };
 
   std::unique_ptr<Backend> backend_;
-  unsigned succeeded_ = 0;
+  unsigned left_ = 0;
   std::deque<Nop> nops_;
 };
 

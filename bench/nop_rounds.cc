@@ -12,7 +12,7 @@ namespace {
 template <typename Path>
 int run(unsigned batch, unsigned rounds) {
   Path path(assay::bench::TaskWork::kPlain);
-  for (unsigned round = 0; round < rounds; ++round) path.round(batch);
+  path.rounds(batch, rounds);
   return 0;
 }
 
