@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace assay::internal {
@@ -33,18 +35,21 @@ class TimerNode {
 
  private:
   friend class TimerQueue;
-  static constexpr std::uint32_t kDue = ~std::uint32_t{0};
 
   TimerQueue* queue_ = nullptr;
   std::chrono::nanoseconds deadline_{0};
-  std::uint32_t position_ = 0;  // in the heap, or kDue
+  std::uint32_t position_ = 0;  // in its slot
+  std::uint16_t slot_ = 0;
   bool keeps_alive_;
-  TimerNode* previous_due_ = nullptr;
-  TimerNode* next_due_ = nullptr;
 };
 
-/// Timers, earliest first; those of the same instant in the order in which they were added. A heap of four children a
-/// node, in user space: the kernel's own list of timeouts is searched linearly. Knows no clock.
+/// Timers, earliest first; those of the same instant in the order in which they were added. In user space: the kernel's
+/// own list of timeouts is searched linearly. Knows no clock beyond what `expire` was told.
+///
+/// A wheel of slots, narrow ones for what is near and ever wider ones for what is far, so that a timer is added and
+/// removed within one slot, however many others there are. A slot is made a heap once its earliest timer is asked for,
+/// which is when no other slot comes before it. When its time has come, a wide slot is dealt out to narrower ones. So
+/// few timers are ever put in order with each other, and deadlines are exact all the same.
 class TimerQueue {
  public:
   TimerQueue() = default;
@@ -52,11 +57,11 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
   ~TimerQueue() { clear(); }
 
-  bool empty() const noexcept { return heap_.empty() && first_due_ == nullptr; }
+  bool empty() const noexcept { return size_ == 0; }
   /// Armed nodes that keep a loop alive.
   std::size_t alive() const noexcept { return alive_; }
   /// The earliest deadline. The queue must not be empty.
-  std::chrono::nanoseconds earliest() const noexcept;
+  std::chrono::nanoseconds earliest() noexcept;
 
   /// Arms the node, or moves it if it is armed.
   void add(TimerNode& node, std::chrono::nanoseconds deadline);
@@ -77,18 +82,63 @@ class TimerQueue {
       return deadline != other.deadline ? deadline < other.deadline : sequence < other.sequence;
     }
   };
+  /// Timers in no order, or in that of a heap of four children a node.
+  struct Slot {
+    Entry* entries = nullptr;
+    std::uint32_t size = 0;
+    std::uint8_t order = 0;  // the buffer has room for 1 << order
+    bool is_heap = false;
+  };
 
-  void place(std::uint32_t position, const Entry& entry) noexcept;
-  void sift_up(std::uint32_t position) noexcept;
-  void sift_down(std::uint32_t position) noexcept;
-  void remove_at(std::uint32_t position) noexcept;
-  void unlink_due(TimerNode& node) noexcept;
+  // The slots of level 0 are 65 microseconds wide, those of each further level as wide as all of the one before.
+  static constexpr unsigned kNarrowest = 16;
+  static constexpr unsigned kLevelBits = 8;
+  static constexpr unsigned kLevelSlots = 1u << kLevelBits;
+  static constexpr unsigned kLevels = (64 - kNarrowest) / kLevelBits;
+  /// What was added while `expire` runs and is due, so that this run does not find it.
+  static constexpr unsigned kLate = kLevels * kLevelSlots;
+  static constexpr unsigned kNone = kLate + 1;
+  static constexpr unsigned kWordBits = 64;
+  static constexpr unsigned kWords = kLevelSlots / kWordBits;
+  static constexpr unsigned kLeastOrder = 2;
+  static constexpr unsigned kMostOrder = 32;
 
-  std::vector<Entry> heap_;
-  // Those that are due and wait to be told, while expire runs.
-  TimerNode* first_due_ = nullptr;
-  TimerNode* last_due_ = nullptr;
+  unsigned slot_for(std::chrono::nanoseconds deadline) const noexcept;
+  unsigned first_slot() const noexcept;
+  std::uint64_t start_of(unsigned slot) const noexcept;
+  void put(unsigned slot, const Entry& entry);
+  void deal_out(unsigned slot);
+  static void fetch(const Slot& slot) noexcept;
+  void take_out(unsigned slot, std::uint32_t position) noexcept;
+  void disarm(TimerNode& node) noexcept;
+  const Entry& least_of(unsigned slot) noexcept;
+
+  void mark(unsigned slot) noexcept;
+  void unmark(unsigned slot) noexcept;
+  void grow(Slot& slot);
+  void give_back(Slot& slot) noexcept;
+
+  static void place(Slot& slot, std::uint32_t position, const Entry& entry) noexcept;
+  static void sift_up(Slot& slot, std::uint32_t position) noexcept;
+  static void sift_down(Slot& slot, std::uint32_t position) noexcept;
+
+  std::array<Slot, kLate + 1> slots_;
+  // Which slots have something, by level, and which levels.
+  std::array<std::array<std::uint64_t, kWords>, kLevels> marks_{};
+  std::uint32_t level_marks_ = 0;
+  // Up to where time was told, a multiple of the narrowest slot. A timer's level is that of the highest bits in which
+  // its deadline differs from this.
+  std::uint64_t position_ = 0;
+  bool expiring_ = false;
+  std::chrono::nanoseconds expiring_until_{0};
+
+  // Buffers of slots, which are kept and used again: the first of those that are free, by order, linked through their
+  // first entry; and all of them.
+  std::array<Entry*, kMostOrder> free_{};
+  std::vector<std::unique_ptr<Entry[]>> buffers_;
+
   std::uint64_t sequence_ = 0;
+  std::size_t size_ = 0;
   std::size_t alive_ = 0;
 };
 

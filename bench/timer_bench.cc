@@ -73,26 +73,21 @@ class Delays {
 class BackendTimers {
  public:
   explicit BackendTimers(unsigned count) : delays_(count) {
-    for (unsigned i = 0; i < count; ++i) {
-      timers_.emplace_back(*backend_, [this, i] {
-        if (clock_.time() < due_[i]) give_up("a timer that fired early", EIO);
-        ++fired_;
-      });
-    }
-    due_.resize(count);
+    for (unsigned i = 0; i < count; ++i) timers_.emplace_back(*this);
   }
 
   void arm_all() {
     run([this] {
-      for (unsigned i = 0; i < timers_.size(); ++i) arm(i);
+      for (Armed& armed : timers_) arm(armed);
     });
+    if (!backend_->loop(LoopMode::kNonblock)) give_up("Backend::loop", EIO);
   }
   /// Stops and starts the next thousand. A callback of the loop does it, as in a program.
   void move_some() {
     run([this] {
       for (unsigned moved = 0; moved < kMovedAtATime; ++moved) {
-        if (!timers_[next_].stop()) give_up("Timer::stop", ENOENT);
-        arm(next_);
+        if (!timers_[next_].timer.stop()) give_up("Timer::stop", ENOENT);
+        arm(timers_[next_]);
         if (++next_ == timers_.size()) next_ = 0;
       }
     });
@@ -106,10 +101,21 @@ class BackendTimers {
   }
 
  private:
-  void arm(unsigned i) {
+  struct Armed {
+    explicit Armed(BackendTimers& all)
+        : timer(*all.backend_, [this, &all] {
+            if (all.clock_.time() < due) give_up("a timer that fired early", EIO);
+            ++all.fired_;
+          }) {}
+
+    Timer timer;
+    nanoseconds due{0};
+  };
+
+  void arm(Armed& armed) {
     const nanoseconds delay = delays_.next();
-    due_[i] = clock_.time() + delay;
-    (void)timers_[i].start_after(delay);
+    armed.due = clock_.time() + delay;
+    if (!armed.timer.start_after(delay)) give_up("Timer::start_after", ECANCELED);
   }
   template <typename Function>
   void run(Function function) {
@@ -120,8 +126,7 @@ class BackendTimers {
   StoppedClock clock_;
   Delays delays_;
   std::unique_ptr<Backend> backend_ = create_backend(64, 128, TaskWork::kDeferred, clock_);
-  std::vector<nanoseconds> due_;
-  std::deque<Timer> timers_;
+  std::deque<Armed> timers_;
   unsigned next_ = 0;
   unsigned fired_ = 0;
 };
@@ -131,11 +136,10 @@ class MultimapTimers {
   explicit MultimapTimers(unsigned count) : delays_(count) {
     for (unsigned i = 0; i < count; ++i) {
       timers_.push_back({.callback = [this, i] {
-        if (now_ < due_[i]) give_up("a timer that fired early", EIO);
+        if (now_ < timers_[i].due) give_up("a timer that fired early", EIO);
         ++fired_;
       }});
     }
-    due_.resize(count);
   }
 
   void arm_all() {
@@ -164,16 +168,16 @@ class MultimapTimers {
   struct Armed {
     UniqueFunction<void()> callback;
     Queue::iterator place{};
+    nanoseconds due{0};
   };
 
   void arm(unsigned i) {
-    due_[i] = now_ + delays_.next();
-    timers_[i].place = queue_.emplace(due_[i], i);
+    timers_[i].due = now_ + delays_.next();
+    timers_[i].place = queue_.emplace(timers_[i].due, i);
   }
 
   Delays delays_;
   nanoseconds now_ = 1'000'000s;
-  std::vector<nanoseconds> due_;
   std::deque<Armed> timers_;
   Queue queue_;
   unsigned next_ = 0;

@@ -1,0 +1,243 @@
+#include "assay/backend/timer_queue.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace assay::internal {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+class Node final : public TimerNode {
+ public:
+  explicit Node(std::function<void()> told, bool keeps_alive = true) : TimerNode(keeps_alive), told_(std::move(told)) {}
+
+ private:
+  void expired() override { told_(); }
+
+  std::function<void()> told_;
+};
+
+TEST(TimerQueue, TellsTimersOfOneInstantInTheOrderInWhichTheyWereAdded) {
+  TimerQueue queue;
+  std::vector<int> told;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (int i = 0; i < 100; ++i) {
+    nodes.push_back(std::make_unique<Node>([&told, i] { told.push_back(i); }));
+    queue.add(*nodes.back(), 5s);
+  }
+  // Moved to the same instant, it is the last.
+  queue.add(*nodes[0], 5s);
+  EXPECT_EQ(queue.expire(5s - 1ns), 0u);
+  EXPECT_EQ(queue.expire(5s), 100u);
+  ASSERT_EQ(told.size(), 100u);
+  for (int i = 0; i < 99; ++i) EXPECT_EQ(told[static_cast<std::size_t>(i)], i + 1);
+  EXPECT_EQ(told.back(), 0);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(TimerQueue, KnowsTheEarliestToTheNanosecondHoweverFarItIs) {
+  TimerQueue queue;
+  Node first([] {}), second([] {});
+  for (nanoseconds deadline = 1ns; deadline < nanoseconds::max() / 3; deadline *= 3) {
+    queue.add(second, deadline + 1ns);
+    queue.add(first, deadline);
+    EXPECT_EQ(queue.earliest(), deadline);
+    queue.remove(first);
+    EXPECT_EQ(queue.earliest(), deadline + 1ns);
+  }
+  queue.add(first, nanoseconds::max());
+  queue.add(second, nanoseconds::min());
+  EXPECT_EQ(queue.earliest(), nanoseconds::min());
+  queue.remove(second);
+  EXPECT_EQ(queue.earliest(), nanoseconds::max());
+  EXPECT_EQ(queue.expire(nanoseconds::max() - 1ns), 0u);
+  EXPECT_EQ(queue.expire(nanoseconds::max()), 1u);
+}
+
+TEST(TimerQueue, WhatACallbackAddsWaitsForTheNextCall) {
+  TimerQueue queue;
+  int told = 0;
+  std::unique_ptr<Node> node;
+  node = std::make_unique<Node>([&] {
+    ++told;
+    queue.add(*node, 0s);
+    EXPECT_EQ(queue.earliest(), 0s);
+  });
+  queue.add(*node, 1s);
+  for (int call = 1; call < 4; ++call) {
+    EXPECT_EQ(queue.expire(2s), 1u);
+    EXPECT_EQ(told, call);
+    EXPECT_EQ(queue.earliest(), 0s);
+  }
+}
+
+TEST(TimerQueue, ACallbackMayRemoveMoveAndDestroyOthersThatAreDue) {
+  TimerQueue queue;
+  bool removed_told = false, destroyed_told = false;
+  int moved_told = 0;
+  Node removed([&] { removed_told = true; });
+  Node moved([&] { ++moved_told; });
+  auto destroyed = std::make_unique<Node>([&] { destroyed_told = true; });
+  Node first([&] {
+    EXPECT_TRUE(removed.armed());
+    EXPECT_TRUE(queue.remove(removed));
+    queue.add(moved, 9s);
+    destroyed.reset();
+  });
+  queue.add(first, 1s);
+  queue.add(removed, 2s);
+  queue.add(moved, 2s);
+  queue.add(*destroyed, 2s);
+  EXPECT_EQ(queue.expire(3s), 1u);
+  EXPECT_FALSE(removed_told || destroyed_told);
+  EXPECT_EQ(moved_told, 0);
+  EXPECT_EQ(queue.earliest(), 9s);
+  EXPECT_EQ(queue.expire(9s), 1u);
+  EXPECT_EQ(moved_told, 1);
+}
+
+TEST(TimerQueue, CountsThoseThatKeepALoopAlive) {
+  TimerQueue queue;
+  Node keeps([] {}), does_not([] {}, false);
+  queue.add(keeps, 1s);
+  queue.add(does_not, 1s);
+  EXPECT_EQ(queue.alive(), 1u);
+  EXPECT_FALSE(queue.remove(keeps) && queue.remove(keeps));
+  EXPECT_EQ(queue.alive(), 0u);
+  EXPECT_FALSE(queue.empty());
+  queue.add(keeps, 1s);
+  queue.clear();
+  EXPECT_EQ(queue.alive(), 0u);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_FALSE(keeps.armed() || does_not.armed());
+}
+
+// The same steps, chosen at random, on the queue and on a multimap, which keeps those of one key in their order too.
+class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> {
+ protected:
+  static constexpr unsigned kNodes = 600;
+
+  TimerQueueBesideMultimap() {
+    for (unsigned i = 0; i < kNodes; ++i) nodes_.push_back(std::make_unique<Node>([this, i] { told(i); }));
+    places_.resize(kNodes, reference_.end());
+  }
+
+  std::uint64_t random(std::uint64_t below) { return random_() % below; }
+
+  /// Near and far, past and present, and often the same.
+  nanoseconds random_deadline() {
+    const nanoseconds delay{static_cast<std::int64_t>(random(std::uint64_t{1} << random(44)))};
+    switch (random(8)) {
+      case 0:
+        return now_ - delay;
+      case 1:
+        return now_;
+      case 2:
+        return (now_ + delay) / 1'000'000 * 1'000'000;
+      case 3:
+        return now_ + 10ms;
+      default:
+        return now_ + delay;
+    }
+  }
+
+  void add(unsigned i, nanoseconds deadline) {
+    remove_from_reference(i);
+    queue_.add(*nodes_[i], deadline);
+    if (expiring_ && deadline <= now_) {
+      late_.emplace_back(deadline, i);
+    } else {
+      places_[i] = reference_.emplace(deadline, i);
+    }
+  }
+  void remove(unsigned i) {
+    const bool was_armed = remove_from_reference(i);
+    ASSERT_EQ(queue_.remove(*nodes_[i]), was_armed);
+  }
+  bool remove_from_reference(unsigned i) {
+    if (places_[i] != reference_.end()) {
+      reference_.erase(std::exchange(places_[i], reference_.end()));
+      return true;
+    }
+    return std::erase_if(late_, [i](const auto& late) { return late.second == i; }) != 0;
+  }
+
+  void told(unsigned i) {
+    ASSERT_FALSE(reference_.empty());
+    ASSERT_EQ(reference_.begin()->second, i);
+    ASSERT_LE(nodes_[i]->deadline(), now_);
+    ASSERT_FALSE(nodes_[i]->armed());
+    remove_from_reference(i);
+    ++told_;
+    if (is_last_) return;
+    for (std::uint64_t changes = random(3); changes != 0; --changes) change();
+  }
+  void change() {
+    const auto i = static_cast<unsigned>(random(kNodes));
+    random(3) == 0 ? remove(i) : add(i, random_deadline());
+  }
+  void expire() {
+    expiring_ = true;
+    told_ = 0;
+    ASSERT_EQ(queue_.expire(now_), told_);
+    expiring_ = false;
+    ASSERT_TRUE(reference_.empty() || reference_.begin()->first > now_);
+    for (const auto& [deadline, i] : late_) places_[i] = reference_.emplace(deadline, i);
+    late_.clear();
+  }
+  void compare() {
+    ASSERT_EQ(queue_.empty(), reference_.empty());
+    ASSERT_EQ(queue_.alive(), reference_.size());
+    if (reference_.empty()) return;
+    ASSERT_EQ(queue_.earliest(), reference_.begin()->first);
+  }
+
+  std::mt19937_64 random_{GetParam()};
+  nanoseconds now_ = 100s;
+  TimerQueue queue_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::multimap<nanoseconds, unsigned> reference_;
+  std::vector<std::multimap<nanoseconds, unsigned>::iterator> places_;
+  std::vector<std::pair<nanoseconds, unsigned>> late_;
+  bool expiring_ = false;
+  bool is_last_ = false;
+  unsigned told_ = 0;
+};
+
+TEST_P(TimerQueueBesideMultimap, TellsTheSameInTheSameOrder) {
+  for (int step = 0; step < 20'000 && !HasFatalFailure(); ++step) {
+    switch (random(4)) {
+      case 0:
+        // A clock that stands still for a while, goes on in small steps, and jumps; and is asked late, or in time.
+        if (random(3) != 0) now_ += nanoseconds{static_cast<std::int64_t>(random(std::uint64_t{1} << random(42)))};
+        if (random(4) == 0 && !reference_.empty()) now_ = std::max(now_, reference_.begin()->first);
+        expire();
+        break;
+      case 1:
+        compare();
+        break;
+      default:
+        change();
+    }
+  }
+  // All of them, at last.
+  now_ += std::chrono::hours{24 * 365};
+  is_last_ = true;
+  expire();
+  EXPECT_TRUE(reference_.empty());
+  compare();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TimerQueueBesideMultimap, ::testing::Range<std::uint64_t>(1, 21));
+
+}  // namespace
+}  // namespace assay::internal
