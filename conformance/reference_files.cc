@@ -285,6 +285,32 @@ void transfers_of_all_go_on_past_the_cache(BackendScenario& s) {
   EXPECT_EQ(std::string(memory.get(), end), content.substr(0, end));
 }
 
+// A file that ends inside of a block, and grows before the next step: that must begin at the block's start, for it
+// cannot be read from where the first step ended.
+void a_transfer_past_the_cache_begins_at_a_block(BackendScenario& s) {
+  constexpr std::size_t kBlock = 4096, kEnd = 700;
+  Folder folder;
+  const std::string content = pattern(2 * kBlock);
+  const Fd plain = folder.make("file", content.substr(0, kEnd));
+  Fd file(::openat(folder.fd(), "file", O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (file.get() < 0) {
+    ASSERT_EQ(errno, EINVAL);
+    file = Fd(::openat(folder.fd(), "file", O_RDONLY | O_CLOEXEC));
+  }
+  const std::unique_ptr<char, void (*)(void*)> memory(static_cast<char*>(std::aligned_alloc(kBlock, 2 * kBlock)),
+                                                      std::free);
+  Whole written, read;
+  reference_backend(s).read_all(file.get(), std::as_writable_bytes(std::span(memory.get(), 2 * kBlock)), 0,
+                                read.callback());
+  // Submitted together with the first step, and carried out behind it.
+  reference_backend(s).write_all(plain.get(), sent(content).subspan(kEnd), kEnd, written.callback());
+  s.run_until([&] { return read.done && written.done; });
+  EXPECT_EQ(read.result.error, 0);
+  // Where a worker reads, it may look again before the file has grown.
+  EXPECT_GE(read.result.bytes, kEnd);
+  EXPECT_EQ(std::string(memory.get(), read.result.bytes), content.substr(0, read.result.bytes));
+}
+
 void what_waits_is_cancelled(BackendScenario& s) {
   const Pipe from = make_pipe(), to = make_pipe();
   std::string buffer(8, '-');
@@ -339,6 +365,7 @@ void internal::add_reference_files(BackendBehaviours& behaviours) {
   suite.add("BadArgumentsAreResults", bad_arguments_are_results);
   suite.add("TransfersOfAllGoOn", transfers_of_all_go_on);
   suite.add("TransfersOfAllGoOnPastTheCache", transfers_of_all_go_on_past_the_cache);
+  suite.add("ATransferPastTheCacheBeginsAtABlock", a_transfer_past_the_cache_begins_at_a_block);
   suite.add("WhatWaitsIsCancelled", what_waits_is_cancelled);
   suite.add("DestructionTellsEachOnce", destruction_tells_each_once);
 }
