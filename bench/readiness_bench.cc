@@ -131,7 +131,7 @@ class EpollRequest {
   unsigned turn() {
     io_uring_prep_rw(uapi::kOpEpollWait, ring_.sqe(), set_.fd(), events_.data(), kMaxFds, 0);
     unsigned told = 0;
-    ring_.turn(1, [this, &told](const io_uring_cqe& cqe) {
+    ring_.turn(1, [&told](const io_uring_cqe& cqe) {
       if (cqe.res < 0) give_up("IORING_OP_EPOLL_WAIT", cqe.res);
       told = static_cast<unsigned>(cqe.res);
     });
