@@ -69,7 +69,9 @@ Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int e
       unmet_options_(std::move(unmet)),
       requests_(std::move(ring), options.max_submit),
       wake_up_(requests_, event_fd),
-      signals_(wake_up_) {}
+      signals_(wake_up_) {
+  if (options.batch_timeout > 0ns) requests_.wait_for_batches(options.batch_size, options.batch_timeout);
+}
 
 Backend::~Backend() {
   assert(!running_);
@@ -241,8 +243,38 @@ void Backend::end_what_is_lost() {
   told_ += requests_.end_in_flight(-EBADR);
 }
 
+// Waits without sleeping. What a sleeping loop would be woken for has to be looked for here.
+int Backend::spin(std::optional<nanoseconds> timeout) {
+  constexpr unsigned kSpinsBetweenClockReadings = 16;
+  const nanoseconds deadline = timeout ? internal::deadline_after(now(), *timeout) : nanoseconds::max();
+  const int submitted = requests_.submit();
+  if (submitted < 0) return submitted;
+  // What the poll thread has not taken yet it will take by itself; anything else needs another submission.
+  const bool polled = (ring().setup_flags() & IORING_SETUP_SQPOLL) != 0;
+  const bool more_to_submit = requests_.has_backlog() || (!polled && ring().sq_ready() != 0);
+  for (unsigned spins = 1;; ++spins) {
+    if (requests_.has_completed() || wake_up_.requested() || signals_.any() || has_posted_.load() ||
+        break_requested_.load(std::memory_order_relaxed)) {
+      return submitted;
+    }
+    if (ring().cq_needs_enter()) {
+      if (const int flushed = ring().get_events(); flushed < 0) return flushed;
+      continue;
+    }
+    if (options_.on_spin) options_.on_spin();
+    kernel_.relax(ring().fd());
+    if (more_to_submit) return submitted;
+    if (spins % kSpinsBetweenClockReadings != 0) continue;
+    if (!requests_.support().says_that_it_overflows) {
+      if (const int flushed = ring().get_events(); flushed < 0) return flushed;
+    }
+    now_is_fresh_ = false;
+    if (now() >= deadline) return -ETIME;
+  }
+}
+
 int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {
-  if (may_wait) return requests_.submit_and_wait(timeout);
+  if (may_wait) return options_.poll_cq ? spin(timeout) : requests_.submit_and_wait(timeout);
   const int submitted = requests_.submit();
   // With nothing to read the kernel is given a chance to bring something: deferred task work, an overflow backlog.
   if (submitted < 0 || requests_.has_completed()) return submitted;

@@ -188,6 +188,7 @@ class Backend : public Operations {
   void recover();
   void end_what_is_lost();
   Result<void> make_ready(Ring& ring);
+  int spin(std::optional<std::chrono::nanoseconds> timeout);
   int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
   std::optional<Error> handle_answer(int answer, bool* back_off);
   void expire_timers();

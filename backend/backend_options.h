@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 namespace assay {
 
@@ -42,6 +43,17 @@ struct BackendOptions {
   bool poll_sq = false;
   /// How long that thread spins before it sleeps; 0 is the kernel's choice, one second.
   std::chrono::milliseconds sq_idle{0};
+  /// Rather than sleep, spin on the CQ until something comes: the least latency, for a whole processor. With
+  /// defer_taskrun, or where the kernel says that it has work to do, each turn of the spin enters the kernel.
+  bool poll_cq = false;
+  /// Called on each turn of that spin, on the loop's thread; must not call the backend.
+  std::function<void()> on_spin;
+  /// Wait for so many completions rather than one, for at most batch_timeout once there is one: fewer turns, later
+  /// callbacks. Sends in flight are added, so that their completions do not end the wait. Since 6.12 the kernel does
+  /// that in one wait (IORING_FEAT_MIN_TIMEOUT); before, the loop waits for the batch first and for one completion
+  /// then.
+  unsigned batch_size = 1;
+  std::chrono::nanoseconds batch_timeout{0};
   WhenDropped when_dropped = WhenDropped::kRecover;
 };
 

@@ -69,6 +69,8 @@ struct Slot {
   std::uint8_t replies_due = 0;
   /// Cancelations that failed for a reason that is worth another try.
   std::uint8_t cancel_retries = 0;
+  /// A send, which waits for batches leave out.
+  bool sends : 1 = false;
   /// A cancelation was asked for.
   bool cancel_requested : 1 = false;
   /// A cancelation waits for an SQE.

@@ -43,6 +43,8 @@ KernelSupport find_kernel_support(Ring& ring) {
   support.features = ring.features();
   if (!probe_opcodes(ring, support.opcodes)) support.opcodes = opcodes_of_release(oldest_release(ring.features()));
   support.keeps_overflow = (ring.features() & IORING_FEAT_NODROP) != 0;
+  // IORING_SQ_CQ_OVERFLOW has no feature of its own; POLL_32BITS came one release later.
+  support.says_that_it_overflows = (ring.features() & IORING_FEAT_POLL_32BITS) != 0;
   // No feature says so; SOCKET came with the same release.
   support.says_that_it_dropped = support.has(IORING_OP_SOCKET);
   support.skips_success_cqes = (ring.features() & IORING_FEAT_CQE_SKIP) != 0;

@@ -13,6 +13,8 @@ struct KernelSupport {
   unsigned features = 0;
   /// Completions are kept when the CQ is full (5.5). Without it they are lost, so no more may be in flight than fit.
   bool keeps_overflow = false;
+  /// The ring's flags say that completions wait in the kernel's backlog (5.8). Without it only enter brings them.
+  bool says_that_it_overflows = false;
   /// When completions were lost for want of memory, enter says so (-EBADR, 5.19). Before, only a counter in the ring
   /// does.
   bool says_that_it_dropped = false;

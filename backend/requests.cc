@@ -13,6 +13,17 @@ Operation::~Operation() {
 }
 
 namespace internal {
+namespace {
+
+// How often the poll thread is looked at before something else is done meanwhile.
+constexpr unsigned kPatienceWithPollThread = 1000;
+
+bool is_send(std::uint8_t opcode) {
+  return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG || opcode == IORING_OP_SEND_ZC ||
+         opcode == IORING_OP_SENDMSG_ZC;
+}
+
+}  // namespace
 
 Requests::Requests(Ring ring, unsigned max_submit)
     : ring_(std::move(ring)), support_(find_kernel_support(ring_)), max_submit_(std::max(max_submit, 1u)) {
@@ -145,6 +156,10 @@ void Requests::fill_sqe(std::uint32_t index, io_uring_sqe& sqe) {
   slot.opcode = sqe.opcode;
   slot.sq_position = ring_.raw()->sq.sqe_tail - 1;
   slot.state = SlotState::kSubmitted;
+  if (wait_count_ > 1) {
+    slot.sends = is_send(slot.opcode);
+    sends_in_flight_ += slot.sends ? 1 : 0;
+  }
   ++in_kernel_;
   ++batch_;
   ++counters_.submitted;
@@ -162,7 +177,7 @@ bool Requests::place_backlog() {
     unsigned length = 1;
     while (table_[backlog_[length - 1].index].linked) ++length;
     if (in_kernel_ + length > limit_of(backlog_.front().index)) break;
-    if (length > ring_.sq_space_left() && !(make_room() && length <= ring_.sq_space_left())) return false;
+    if (length > ring_.sq_space_left() && !make_room(length)) return false;
     for (; length != 0; --length) {
       const std::uint32_t index = backlog_.front().index;
       backlog_.pop_front();
@@ -172,13 +187,18 @@ bool Requests::place_backlog() {
   return (strays_.empty() && cancels_.empty()) || ring_.sq_space_left() != 0;
 }
 
-bool Requests::make_room() {
+bool Requests::make_room(unsigned count) {
   if (!may_enter_) return false;
   // A refusal leaves everything where it is; the loop's own submission meets it again and knows what to do.
   const int result = submitted(ring_.submit());
   if (result >= 0) batch_ = 0;
   ring_.wait_for_sq_space();
-  return ring_.sq_space_left() != 0;
+  // One free entry is as far as the kernel waits; the poll thread is about to take the others.
+  const bool polled = (ring_.setup_flags() & IORING_SETUP_SQPOLL) != 0;
+  for (unsigned spins = 0; polled && ring_.sq_space_left() < count && spins < kPatienceWithPollThread; ++spins) {
+    ring_.kernel().relax(ring_.fd());
+  }
+  return ring_.sq_space_left() >= count;
 }
 
 void Requests::submit_full_batch() {
@@ -196,9 +216,25 @@ int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
   // What still waits for an SQE may be what everything else depends on.
   if (!place_backlog()) return submit();
   batch_ = 0;
+  if (wait_count_ > 1) return submit_and_wait_batch(timeout);
   if (!timeout) return submitted(ring_.submit_and_wait(1));
   if ((support_.features & IORING_FEAT_EXT_ARG) != 0) return submitted(ring_.submit_and_wait(1, *timeout));
   return submit_and_poll(*timeout);
+}
+
+// Completions of sends bring nothing new, so they are waited for beyond the batch rather than as a part of it.
+int Requests::submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout) {
+  constexpr auto kForEver = std::chrono::hours{24};
+  const unsigned count = std::min(wait_count_ + sends_in_flight_, ring_.cq_entries());
+  const std::chrono::nanoseconds limit = timeout.value_or(kForEver);
+  if ((support_.features & uapi::kFeatMinTimeout) != 0 && wait_time_ < limit) {
+    return submitted(ring_.submit_and_wait_batch(count, wait_time_, limit));
+  }
+  if ((support_.features & IORING_FEAT_EXT_ARG) == 0) return submit_and_poll(limit);
+  const int taken = submitted(ring_.submit_and_wait(count, std::min(wait_time_, limit)));
+  if (ring_.cq_ready() != 0) return taken == -ETIME ? 0 : taken;
+  if (taken != -ETIME || wait_time_ >= limit) return taken;
+  return submitted(ring_.submit_and_wait(1, limit - wait_time_));
 }
 
 // Before EXT_ARG (5.11) a wait with a limit would cost a TIMEOUT request, which takes room in both rings, needs a

@@ -102,6 +102,11 @@ class Requests {
   // Entering the kernel. These return what Ring returns.
 
   int submit();
+  /// From now on waits are for so many completions, for at most so long, before they are for one.
+  void wait_for_batches(unsigned count, std::chrono::nanoseconds time) noexcept {
+    wait_count_ = count;
+    wait_time_ = time;
+  }
   int submit_and_wait(std::optional<std::chrono::nanoseconds> timeout);
 
   // Completion.
@@ -168,8 +173,10 @@ class Requests {
   bool place_backlog();
   bool place_cancel(const Queued& target);
   bool place_stray(std::uint64_t user_data);
-  [[gnu::noinline]] bool make_room();
+  /// Submits, so that so many SQEs are free. False when they are not.
+  [[gnu::noinline]] bool make_room(unsigned count = 1);
   [[gnu::noinline]] void submit_full_batch();
+  int submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout);
   int submit_and_poll(std::chrono::nanoseconds timeout);
   /// To be told of every answer to a submission.
   int submitted(int answer) {
@@ -218,7 +225,10 @@ class Requests {
   unsigned operation_limit_;  // how much may be in flight for something to be added
   unsigned cancel_limit_;
   unsigned loop_limit_;
-  unsigned batch_ = 0;  // SQEs taken since the last submission
+  unsigned wait_count_ = 1;
+  std::chrono::nanoseconds wait_time_{0};
+  unsigned sends_in_flight_ = 0;  // while waits are for batches
+  unsigned batch_ = 0;            // SQEs taken since the last submission
   bool may_enter_ = false;
   bool refuses_ = false;
   bool recovering_ = false;  // nothing is placed

@@ -25,8 +25,8 @@ Result<void> Requests::queue_chain(std::span<Operation* const> operations, bool 
                                         " operations, and a chain of this ring " + "has at most " +
                                         std::to_string(longest));
   }
-  const bool at_once =
-      backlog_.empty() && (room_for(count, operation_limit_) || (make_room() && room_for(count, operation_limit_)));
+  const bool at_once = backlog_.empty() &&
+                       (room_for(count, operation_limit_) || (make_room(count) && room_for(count, operation_limit_)));
   std::uint32_t previous = InFlightTable::kNone;
   for (unsigned index = 0; index < count; ++index) {
     const std::uint32_t slot_index = take_slot(*operations[index], RequestOwner::kUser);

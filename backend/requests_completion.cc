@@ -62,6 +62,10 @@ void Requests::take(std::uint64_t user_data, const Completion& completion) {
   }
   if (!completion.more()) {
     --in_kernel_;
+    if (slot.sends) {
+      slot.sends = false;
+      --sends_in_flight_;
+    }
     finish(index, completion);
     return;
   }

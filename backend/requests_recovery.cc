@@ -51,6 +51,7 @@ RecoveryCounts Requests::salvage() {
   await_cancelled();
   end_lost();
   in_kernel_ = 0;
+  sends_in_flight_ = 0;
   cancels_.clear();
   strays_.clear();
   return recovery_;

@@ -106,6 +106,10 @@ class Ring {
   /// and nothing was submitted. Where the kernel lacks IORING_FEAT_EXT_ARG (before 5.11) this costs one SQE. Before 5.4
   /// it costs a ppoll, ends at the first completion whatever `wait_nr` is, and a `sigmask` is refused with -EINVAL.
   int submit_and_wait(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask = nullptr) noexcept;
+  /// Submits and waits for `wait_nr` completions for at most `batch_time`, and then for one, for at most `timeout` in
+  /// all. -ETIME when nothing came. Needs IORING_FEAT_MIN_TIMEOUT (6.12).
+  int submit_and_wait_batch(unsigned wait_nr, std::chrono::nanoseconds batch_time,
+                            std::chrono::nanoseconds timeout) noexcept;
   /// Runs deferred task work and flushes the overflow backlog, without waiting: enter(GETEVENTS).
   int get_events() noexcept;
   /// Under SQPOLL, waits until the SQ has room (IORING_ENTER_SQ_WAIT, 5.10). Otherwise returns 0 at once.
@@ -206,7 +210,7 @@ class Ring {
   int submit_and_wait_unusual(unsigned wait_nr) noexcept;
   int enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg, std::size_t arg_bytes) noexcept;
   int enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
-                const sigset_t* sigmask) noexcept;
+                const sigset_t* sigmask, std::chrono::nanoseconds batch_time = {}) noexcept;
   bool sq_needs_enter(unsigned submitted, unsigned* flags) noexcept;
   bool queue_wait_timeout(unsigned wait_nr, std::chrono::nanoseconds timeout) noexcept;
   int submit_and_wait_by_request(unsigned wait_nr, std::chrono::nanoseconds timeout, const sigset_t* sigmask) noexcept;

@@ -7,8 +7,9 @@
 namespace assay::internal {
 namespace {
 
+constexpr unsigned kLeastCapacity = 2;
 // Without NODROP a part of the CQ is kept free, so a very small one would leave nothing to work with.
-constexpr unsigned kLeastCapacity = 8;
+constexpr unsigned kLeastDroppingCapacity = 8;
 
 constexpr unsigned kDeferFlags = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SUBMIT_ALL |
                                  IORING_SETUP_R_DISABLED | IORING_SETUP_TASKRUN_FLAG;
@@ -21,26 +22,36 @@ struct Attempt {
 };
 
 std::vector<Attempt> attempts_for(const BackendOptions& options) {
+  const std::string no_poll_sq = "poll_sq: this kernel's poll thread is not ours to use (before 5.11), or refused";
   const std::string no_defer = "defer_taskrun: this kernel refuses IORING_SETUP_DEFER_TASKRUN (since 6.1)";
   const std::string no_coop = "coop_taskrun: this kernel refuses IORING_SETUP_COOP_TASKRUN (since 5.19)";
   const std::string no_size = "capacity: this kernel refuses IORING_SETUP_CQSIZE (since 5.5); the CQ is twice the SQ";
-  const unsigned base = options.poll_sq ? IORING_SETUP_SQPOLL : 0u;
 
   std::vector<Attempt> attempts;
   std::vector<std::string> unmet;
-  if (options.defer_taskrun) {
-    if (!options.poll_sq) attempts.push_back({base | kDeferFlags, true, unmet});
-    // The poll thread does the work that would be deferred; the kernel refuses both together.
-    unmet.push_back(options.poll_sq ? "defer_taskrun: excluded by poll_sq" : no_defer);
+  // The poll thread does the work that would be deferred or be done on the way; the kernel refuses both together.
+  if (options.poll_sq) {
+    if (options.defer_taskrun) unmet.push_back("defer_taskrun: excluded by poll_sq");
+    attempts.push_back({IORING_SETUP_SQPOLL, true, unmet});
+    unmet.assign(1, no_poll_sq);
   }
-  if (options.coop_taskrun && !options.poll_sq) {
-    attempts.push_back({base | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, true, unmet});
+  if (options.defer_taskrun) {
+    attempts.push_back({kDeferFlags, true, unmet});
+    unmet.push_back(no_defer);
+  }
+  if (options.coop_taskrun) {
+    attempts.push_back({IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, true, unmet});
     unmet.push_back(no_coop);
   }
-  attempts.push_back({base, true, unmet});
+  attempts.push_back({0, true, unmet});
   unmet.push_back(no_size);
-  attempts.push_back({base, false, unmet});
+  attempts.push_back({0, false, unmet});
   return attempts;
+}
+
+// Before SQPOLL_NONFIXED (5.11) a poll thread serves registered files only, and events are on files of anybody's.
+bool serves(const Ring& ring) {
+  return (ring.setup_flags() & IORING_SETUP_SQPOLL) == 0 || (ring.features() & IORING_FEAT_SQPOLL_NONFIXED) != 0;
 }
 
 Result<Ring> try_attempt(Kernel& kernel, const BackendOptions& options, const Attempt& attempt, unsigned capacity,
@@ -57,7 +68,7 @@ Result<Ring> try_attempt(Kernel& kernel, const BackendOptions& options, const At
 }  // namespace
 
 Result<RingSetup> set_up_ring(Kernel& kernel, const BackendOptions& options) {
-  const unsigned wanted = std::max(options.capacity, kLeastCapacity);
+  unsigned wanted = std::max(options.capacity, kLeastCapacity);
   const unsigned wanted_sq = options.sq_entries != 0 ? options.sq_entries : std::max(2 * options.max_submit, 1u);
   const unsigned least = options.min_capacity != 0 ? std::max(options.min_capacity, kLeastCapacity) : wanted;
   const std::vector<Attempt> attempts = attempts_for(options);
@@ -65,6 +76,11 @@ Result<RingSetup> set_up_ring(Kernel& kernel, const BackendOptions& options) {
   for (unsigned capacity = wanted;;) {
     for (const Attempt& attempt : attempts) {
       Result<Ring> ring = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
+      if (ring && !serves(*ring)) continue;
+      if (ring && (ring->features() & IORING_FEAT_NODROP) == 0 && wanted < kLeastDroppingCapacity) {
+        capacity = wanted = kLeastDroppingCapacity;
+        ring = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
+      }
       if (ring) {
         RingSetup setup{std::move(ring).value(), attempt.unmet};
         if (capacity != wanted) {
@@ -74,8 +90,11 @@ Result<RingSetup> set_up_ring(Kernel& kernel, const BackendOptions& options) {
         return setup;
       }
       last = ring.error();
-      // Only EINVAL can be about flags; anything else would be the same with fewer of them.
-      if (!(last == std::errc::invalid_argument)) break;
+      // Only EINVAL can be about flags, and EPERM about a poll thread (before 5.11); anything else would be the same
+      // with fewer of them.
+      const bool about_poll_thread =
+          (attempt.flags & IORING_SETUP_SQPOLL) != 0 && last == std::errc::operation_not_permitted;
+      if (!(last == std::errc::invalid_argument) && !about_poll_thread) break;
     }
     // No io_uring of any size will be had.
     if (last == std::errc::function_not_supported || last == std::errc::operation_not_permitted) return last;

@@ -27,12 +27,22 @@ int Ring::submit_and_wait(unsigned wait_nr, std::chrono::nanoseconds timeout, co
   return enter_for(to_submit, wait_nr, flags, timeout, sigmask);
 }
 
+int Ring::submit_and_wait_batch(unsigned wait_nr, std::chrono::nanoseconds batch_time,
+                                std::chrono::nanoseconds timeout) noexcept {
+  const unsigned to_submit = flush_sq();
+  unsigned flags = 0;
+  sq_needs_enter(to_submit, &flags);
+  return enter_for(to_submit, wait_nr, flags, timeout, nullptr, batch_time);
+}
+
 int Ring::enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
-                    const sigset_t* sigmask) noexcept {
+                    const sigset_t* sigmask, std::chrono::nanoseconds batch_time) noexcept {
   const __kernel_timespec time = to_kernel_timespec(timeout);
   io_uring_getevents_arg arg{};
   arg.sigmask = reinterpret_cast<std::uint64_t>(sigmask);
   arg.sigmask_sz = kKernelSigsetBytes;
+  // min_wait_usec, as newer headers call it; the kernel looks at it from 6.12 on.
+  arg.pad = static_cast<std::uint32_t>(std::clamp<std::chrono::nanoseconds::rep>(batch_time.count() / 1000, 0, ~0u));
   arg.ts = reinterpret_cast<std::uint64_t>(&time);
   flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
   return enter(to_submit, min_complete, flags, &arg, sizeof(arg));

@@ -29,6 +29,8 @@ class WakeUp final : private Operation {
   void arm();
   /// The loop is about to wait. False when it was woken already and must not.
   bool fall_asleep() noexcept;
+  /// Whether a loop that does not sleep should look.
+  bool requested() const noexcept { return requested_.load(); }
   /// The loop does not wait any more. True when it was woken since the last call.
   bool awake() noexcept;
 

@@ -161,14 +161,15 @@ Backend& reference_backend(BackendScenario& scenario, const BackendSettings& set
   return dynamic_cast<AssayBackendUnderTest&>(scenario.backend(settings)).backend();
 }
 
-BackendSubject assay_backend_subject(std::string name, const BackendOptions& options) {
+BackendSubject assay_backend_subject(std::string name, const BackendOptions& options, OwnSizes own_sizes) {
   return {.name = std::move(name),
           .claims = CapabilitySet::all(),
-          .create = [options](Kernel& kernel,
-                              const BackendSettings& settings) -> Result<std::unique_ptr<BackendUnderTest>> {
+          .create = [options, own_sizes](Kernel& kernel,
+                                         const BackendSettings& settings) -> Result<std::unique_ptr<BackendUnderTest>> {
             BackendOptions used = options;
-            used.sq_entries = settings.sq_entries;
-            used.capacity = settings.cq_entries != 0 ? settings.cq_entries : 2 * settings.sq_entries;
+            const unsigned wanted_cq = settings.cq_entries != 0 ? settings.cq_entries : 2 * settings.sq_entries;
+            used.sq_entries = own_sizes.sq != 0 ? own_sizes.sq : settings.sq_entries;
+            used.capacity = own_sizes.cq != 0 ? own_sizes.cq : wanted_cq;
             used.max_submit = std::min(used.max_submit, settings.sq_entries);
             Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, used);
             if (!backend) return backend.error();

@@ -83,6 +83,9 @@ std::vector<BackendCase> standard_backend_cases(const BackendSubject& backend, s
 struct BackendSuiteOptions {
   /// Hold the backend to what it does not claim, too.
   bool ignore_claims = false;
+  /// With the behaviours that bring a plan of their own. Such a plan counts calls, and not every way to submit makes
+  /// them.
+  bool own_plans = true;
 };
 
 /// The backends' half of conformance: registers every behaviour in every case that can carry it, by

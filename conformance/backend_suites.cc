@@ -204,7 +204,7 @@ void register_backend_suites(std::span<const BackendCase> cases, const BackendSu
       const KernelCase& kernel = backend_case.kernel;
       const bool plain = kernel.options.plan.empty();
       if (!behaviour.own_plan.empty()) {
-        if (!plain) continue;
+        if (!plain || !options.own_plans) continue;
         if (Result<KernelCase> bent = with_plan(kernel, behaviour.own_plan)) {
           register_one(behaviour, backend_case, *bent, options);
         }
@@ -224,6 +224,11 @@ void register_backend_suites(std::span<const BackendCase> cases, const BackendSu
 
 void register_assay_backend_suites(std::span<const KernelCase> kernels) {
   register_backend_suites(standard_backend_cases(assay_backend_subject(), kernels));
+  std::vector<BackendCase> cases;
+  for (const BackendSubject& subject : assay_option_sets()) {
+    for (const KernelCase& kernel : kernels) cases.push_back({kernel, subject});
+  }
+  register_backend_suites(cases, {.own_plans = false});
 }
 
 }  // namespace assay::conformance

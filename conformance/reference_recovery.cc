@@ -166,12 +166,13 @@ void its_callbacks_may_start_more(BackendScenario& s) {
 }  // namespace
 
 void internal::add_reference_recovery(BackendBehaviours& behaviours) {
+  const Needs ebadr{.switches_on = {&Semantics::ebadr_after_drop}};
   const auto add = [&](const char* name, void (*body)(BackendScenario&)) {
     behaviours.push_back({.suite = "ReferenceRecovery",
                           .name = name,
                           .capabilities = {C::kReference},
                           .body = body,
-                          .needs = {.switches_on = {&Semantics::ebadr_after_drop}},
+                          .needs = ebadr,
                           .own_plan = kFaultLayer,
                           .injects = kDropsOneNop});
   };

@@ -16,6 +16,14 @@
 #include "assay/mocks/sim/visit.h"
 
 namespace assay::internal {
+namespace {
+
+// How time goes by for a loop that spins while nothing happens: by a microsecond a spin, doubled every so many spins,
+// up to some milliseconds.
+constexpr unsigned kSpinsBeforeDoubling = 64;
+constexpr unsigned kMostDoublings = 13;
+
+}  // namespace
 
 SimWorld::SimWorld(const SimOptions& options)
     : profile_(options.profile),
@@ -244,7 +252,13 @@ void SimWorld::relax(int ring_fd) {
   Visit visit(*this, false);
   if (find(ring_fd) == nullptr) return;
   // A loop that spins while nothing can happen must see time go by, or it would never end.
-  if (!step(false)) clock_.advance_to(clock_.now() + 1'000);
+  if (step(false)) {
+    idle_spins_ = 0;
+    return;
+  }
+  // It goes by faster the longer nothing happens, or waiting for a second would take a million spins.
+  const unsigned doublings = std::min(idle_spins_++ / kSpinsBeforeDoubling, kMostDoublings);
+  clock_.advance_to(clock_.now() + (Nanoseconds{1'000} << doublings));
 }
 
 int SimWorld::wake_futex(FutexWake wake) {

@@ -132,6 +132,7 @@ class SimWorld {
   Profile profile_;
   KernelVersion version_;
   SimClock clock_;
+  unsigned idle_spins_ = 0;  // calls of `relax` in a row that found nothing to do
   bool strict_;
   std::unique_ptr<BuffersInFlight> buffers_in_flight_;
   SeededChooser seeded_chooser_;
