@@ -175,7 +175,10 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   if (may_wait) may_wait = wake_up_.fall_asleep();
   // Asked again: what was posted or raised before we said that we sleep has not woken us.
   if (may_wait && (has_posted_.load() || signals_.any() || break_requested_.load())) may_wait = false;
-  const int answer = enter_kernel(may_wait, timeout);
+  int answer = 0;
+  // What a submission posts takes the room in the CQ before what waits in the kernel's backlog, which would starve.
+  if (ring().cq_has_overflow() && ring().cq_ready() == 0) answer = ring().get_events();
+  if (answer >= 0) answer = enter_kernel(may_wait && !requests_.has_completed(), timeout);
   turn.woken = wake_up_.awake();
   now_is_fresh_ = false;
 

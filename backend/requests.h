@@ -176,6 +176,7 @@ class Requests {
   /// Submits, so that so many SQEs are free. False when they are not.
   [[gnu::noinline]] bool make_room(unsigned count = 1);
   [[gnu::noinline]] void submit_full_batch();
+  std::chrono::nanoseconds now();
   int submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout);
   int submit_and_poll(std::chrono::nanoseconds timeout);
   /// To be told of every answer to a submission.

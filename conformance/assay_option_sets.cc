@@ -53,6 +53,8 @@ CapabilitySet claims_of(const OptionSet& set) {
     claims.erase(C::kChains);
     claims.erase(C::kTurnOrder);
   }
+  // The poll thread looks when it likes.
+  if (set.poll_sq) claims.erase(C::kPromptTurns);
   // The clock is read every so many spins only, and a batch is waited for.
   if (set.poll_cq || set.batching) {
     claims.erase(C::kExactTimers);

@@ -228,7 +228,7 @@ void internal::add_backend_level_triggered(BackendBehaviours& behaviours) {
   // A turn that a fault interrupts tells fewer, as it may.
   const FaultPoints any = carried_by_default();
   const Needs multishot_poll{.since = {5, 13}};
-  add("OneFiresInEveryTurn", one_fires_in_every_turn, {.cannot_carry = any});
+  add("OneFiresInEveryTurn", one_fires_in_every_turn, {.capabilities = {C::kPromptTurns}, .cannot_carry = any});
   add("SixtyFourFireAgainAndAgain", sixty_four_fire_again_and_again, {.capabilities = {C::kBacklog}});
   add("FourThousandFireAgainAndAgain", four_thousand_fire_again_and_again,
       {.capabilities = {C::kBacklog}, .cannot_carry = any});

@@ -184,7 +184,7 @@ void internal::add_backend_life(BackendBehaviours& behaviours) {
   const Needs cancelation{.opcodes = {IORING_OP_ASYNC_CANCEL}};
   const CapabilitySet ends{C::kDestroyInFlight, C::kUserOperations};
   add("EndsWithoutARun", {}, ends_without_a_run);
-  add("TwoOnOneKernelDoNotMeet", {C::kFdEvents}, two_on_one_kernel_do_not_meet);
+  add("TwoOnOneKernelDoNotMeet", {C::kFdEvents, C::kPromptTurns}, two_on_one_kernel_do_not_meet);
   add("EndsWithEventsAdded", {C::kPersistentFdEvents, C::kTimers}, ends_with_events_added);
   add("TellsAnIdleRead", {C::kDestroyInFlight, C::kReadWrite}, tells_an_idle_read, cancelation);
   add("TellsWhatIsInFlight", ends, tells_what_is_in_flight);

@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, kCapabilityCount> kNames = {
     "refusals",
     "partial-submissions",
     "lost-completions",
+    "prompt-turns",
     "reference",
 };
 

@@ -49,6 +49,7 @@ enum class Capability {
   kRefusals,            // survives enter that answers -EAGAIN or -EBUSY
   kPartialSubmissions,  // survives enter that takes fewer SQEs than it was given
   kLostCompletions,     // -EBADR: the loop goes on, or returns it and what was in flight ends with it, once
+  kPromptTurns,         // a turn that does not wait tells what is ready by then
   kReference,           // is Assay's own backend, and so has its whole interface (assay_backend_adapter.h)
 };
 

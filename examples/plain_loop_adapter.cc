@@ -131,9 +131,9 @@ class PlainLoopUnderTest final : public BackendUnderTest {
 
 BackendSubject plain_loop_subject() {
   return {.name = "plain_loop",
-          .claims = {Capability::kBreak, Capability::kFdEvents, Capability::kPersistentFdEvents, Capability::kTimers,
-                     Capability::kExactTimers, Capability::kReadWrite, Capability::kPartialSubmissions,
-                     Capability::kInterruptions},
+          .claims = {Capability::kBreak, Capability::kPromptTurns, Capability::kFdEvents,
+                     Capability::kPersistentFdEvents, Capability::kTimers, Capability::kExactTimers,
+                     Capability::kReadWrite, Capability::kPartialSubmissions, Capability::kInterruptions},
           .create = [](Kernel& kernel, const BackendSettings& settings) -> Result<std::unique_ptr<BackendUnderTest>> {
             Result<PlainLoop> loop = PlainLoop::create(kernel, settings.sq_entries);
             if (!loop) return loop.error();
