@@ -183,6 +183,19 @@ TEST_F(CommandLine, ProbesTheRunningKernel) {
                                  HasSubstr("overflow_drops"), HasSubstr("tried"), HasSubstr("assumed")));
 }
 
+TEST_F(CommandLine, PrintsTheWaysOfTheBackend) {
+  const Outcome whole = run("probe --kernel sim:linux-6.12.0");
+  EXPECT_THAT(whole.out, AllOf(HasSubstr("SWITCH"), HasSubstr("BACKEND"), HasSubstr("multishot poll")));
+  const Outcome ways = run("probe --backend --kernel sim:linux-5.4");
+  EXPECT_EQ(ways.status, 0);
+  EXPECT_THAT(ways.out, AllOf(Not(HasSubstr("SWITCH")), HasSubstr("oneshot poll"), HasSubstr("refused: ENOTSUP")));
+  const nlohmann::json rows = nlohmann::json::parse(run("probe --backend --json --kernel sim:linux-6.12.0").out);
+  EXPECT_EQ(rows[0]["what"], "persistent events");
+  EXPECT_EQ(rows[0]["way"], "multishot poll");
+  EXPECT_EQ(rows[0]["since"], "5.13");
+  EXPECT_EQ(run("probe --backend", EPERM).status, 1);
+}
+
 TEST_F(CommandLine, SaysInOneLineWhyIoUringIsNotAvailable) {
   const Outcome forbidden = run("probe", EPERM);
   EXPECT_EQ(forbidden.status, 1);
