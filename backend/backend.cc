@@ -92,6 +92,18 @@ Backend::~Backend() {
     requests_.dispatch(options_.max_get);
 }
 
+Result<void> Backend::available(Kernel& kernel) {
+  const auto found = ways(kernel);
+  return found ? Result<void>() : Result<void>(found.error());
+}
+
+Result<std::vector<KernelWay>> Backend::ways(Kernel& kernel) {
+  // The ring is needed even where the answers are known: what was possible once may be forbidden since.
+  Result<Ring> ring = Ring::create(kernel, {.sq_entries = 1});
+  if (!ring) return ring.error();
+  return internal::ways_taken(internal::find_kernel_support(*ring));
+}
+
 bool Backend::is_unavailable(const Error& error) {
   return error == std::errc::function_not_supported || error == std::errc::operation_not_permitted;
 }

@@ -17,6 +17,7 @@
 #include "assay/backend/fd_event.h"
 #include "assay/backend/fd_events.h"
 #include "assay/backend/kernel.h"
+#include "assay/backend/kernel_ways.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/operations.h"
 #include "assay/backend/requests.h"
@@ -105,6 +106,12 @@ class Backend : public Operations {
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
+
+  /// Whether a Backend can be made on this Kernel at all: the error says why not, as that of `create` does.
+  static Result<void> available(Kernel& kernel);
+  /// Which way a Backend takes on this Kernel for each thing that kernels have several ways for, and why. The kernel is
+  /// asked once. The error is that of `available`. What was asked for and could not be had is in `unmet_options`.
+  static Result<std::vector<KernelWay>> ways(Kernel& kernel);
 
   /// True for errors of `create` that mean that this process has no io_uring (ENOSYS, EPERM), rather than that
   /// resources ran out (ENOMEM, EMFILE, ENFILE) or that the options are refused (EINVAL).

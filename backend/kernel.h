@@ -3,7 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
 struct io_uring_params;
 
@@ -60,6 +63,21 @@ class Kernel {
 
   /// How this kernel is spelled in options and reports: "linux", "sim:linux-6.12.0,strict".
   virtual std::string name() const = 0;
+
+  /// Room for what a user of this Kernel found out about it by asking, so that it is asked once: Backend keeps there
+  /// which ways it takes. Null until something is kept; goes with the Kernel. From any thread.
+  std::shared_ptr<const void> remembered() const {
+    const std::lock_guard lock(memory_mutex_);
+    return memory_;
+  }
+  void remember(std::shared_ptr<const void> found) {
+    const std::lock_guard lock(memory_mutex_);
+    memory_ = std::move(found);
+  }
+
+ private:
+  mutable std::mutex memory_mutex_;
+  std::shared_ptr<const void> memory_;
 };
 
 }  // namespace assay

@@ -1,8 +1,11 @@
 #include "assay/backend/kernel_support.h"
 
+#include <cerrno>
 #include <cstddef>
+#include <memory>
 #include <vector>
 
+#include "assay/backend/kernel_ways.h"
 #include "assay/backend/uapi_names.h"
 
 namespace assay::internal {
@@ -25,33 +28,31 @@ std::bitset<256> opcodes_of_release(KernelVersion release) {
   return opcodes;
 }
 
-bool probe_opcodes(Ring& ring, std::bitset<256>& opcodes) {
+int probe_opcodes(Ring& ring, std::bitset<256>& opcodes) {
   constexpr unsigned kOps = 256;
   std::vector<std::byte> memory(sizeof(io_uring_probe) + kOps * sizeof(io_uring_probe_op));
   auto* probe = reinterpret_cast<io_uring_probe*>(memory.data());
-  if (ring.register_probe(probe, kOps) < 0) return false;
+  if (const int refused = ring.register_probe(probe, kOps); refused < 0) return refused;
   for (unsigned index = 0; index < probe->ops_len && index < kOps; ++index) {
     if ((probe->ops[index].flags & IO_URING_OP_SUPPORTED) != 0) opcodes.set(probe->ops[index].op);
   }
-  return true;
+  return 0;
 }
 
 }  // namespace
 
 KernelSupport find_kernel_support(Ring& ring) {
+  // A kernel whose rings differ in their features is none that was asked before.
+  const auto known = std::static_pointer_cast<const KernelSupport>(ring.kernel().remembered());
+  if (known != nullptr && known->features == ring.features()) return *known;
+
   KernelSupport support;
   support.features = ring.features();
-  if (!probe_opcodes(ring, support.opcodes)) support.opcodes = opcodes_of_release(oldest_release(ring.features()));
-  support.keeps_overflow = (ring.features() & IORING_FEAT_NODROP) != 0;
-  // IORING_SQ_CQ_OVERFLOW has no feature of its own; POLL_32BITS came one release later.
-  support.says_that_it_overflows = (ring.features() & IORING_FEAT_POLL_32BITS) != 0;
-  // No feature says so; SOCKET came with the same release.
-  support.says_that_it_dropped = support.has(IORING_OP_SOCKET);
-  support.skips_success_cqes = (ring.features() & IORING_FEAT_CQE_SKIP) != 0;
-  support.waits_for_readiness = (ring.features() & IORING_FEAT_FAST_POLL) != 0;
-  support.knows_current_position = (ring.features() & IORING_FEAT_RW_CUR_POS) != 0;
-  // Multishot poll has no feature of its own; IORING_FEAT_RSRC_TAGS came with the same release.
-  support.multishot_poll = (ring.features() & IORING_FEAT_RSRC_TAGS) != 0 && support.keeps_overflow;
+  const int answer = probe_opcodes(ring, support.opcodes);
+  if (answer < 0) support.opcodes = opcodes_of_release(oldest_release(ring.features()));
+  choose_ways(support);
+  // A kernel without the probe says EINVAL; any other refusal is of the moment, and nothing to be remembered.
+  if (answer >= 0 || answer == -EINVAL) ring.kernel().remember(std::make_shared<const KernelSupport>(support));
   return support;
 }
 

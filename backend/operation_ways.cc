@@ -193,6 +193,35 @@ int call_plainly(const io_uring_sqe& sqe) {
   }
 }
 
+bool has_plain_call(std::uint8_t opcode) {
+  switch (opcode) {
+    case IORING_OP_OPENAT:
+    case IORING_OP_OPENAT2:
+    case IORING_OP_CLOSE:
+    case IORING_OP_STATX:
+    case IORING_OP_FALLOCATE:
+    case uapi::kOpFtruncate:
+    case IORING_OP_RENAMEAT:
+    case IORING_OP_UNLINKAT:
+    case IORING_OP_MKDIRAT:
+    case IORING_OP_SPLICE:
+    case IORING_OP_SENDMSG:
+    case IORING_OP_RECVMSG:
+    case IORING_OP_SEND:
+    case IORING_OP_RECV:
+    case IORING_OP_ACCEPT:
+    case IORING_OP_CONNECT:
+    case IORING_OP_SHUTDOWN:
+    case IORING_OP_SOCKET:
+    case uapi::kOpBind:
+    case uapi::kOpListen:
+    case uapi::kOpFutexWake:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int connect_result(int fd) {
   int error = 0;
   socklen_t bytes = sizeof error;

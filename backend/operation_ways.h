@@ -30,6 +30,9 @@ bool can_wait_for_readiness(int fd);
 /// where somebody else accepts it in between and the socket is not O_NONBLOCK, the call waits for the next one.
 int call_plainly(const io_uring_sqe& sqe);
 
+/// Whether `call_plainly` has a call for it.
+bool has_plain_call(std::uint8_t opcode);
+
 /// What became of a connect(2) that was in progress, once the socket is writable: 0, a negative errno, or -ENOTCONN
 /// when none was begun.
 int connect_result(int fd);

@@ -38,9 +38,8 @@ OperationHandle RepeatedOperation::start_accept(File socket, int flags, Repeated
   accepts_ = true;
   plain_ = !support.has(IORING_OP_ACCEPT);
   polls_first_ = plain_ || !support.waits_for_readiness;
-  // Multishot accept has no feature of its own; IORING_OP_SOCKET came with the same release. A kernel that has the one
-  // without the other answers -EINVAL, see `judge`.
-  multishot_ = support.has(IORING_OP_SOCKET) && !polls_first_;
+  // A kernel that seemed to have it answers -EINVAL, see `judge`.
+  multishot_ = support.multishot_accept && !polls_first_;
   return start(std::move(callback));
 }
 

@@ -218,7 +218,7 @@ int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
   batch_ = 0;
   if (wait_count_ > 1) return submit_and_wait_batch(timeout);
   if (!timeout) return submitted(ring_.submit_and_wait(1));
-  if ((support_.features & IORING_FEAT_EXT_ARG) != 0) return submitted(ring_.submit_and_wait(1, *timeout));
+  if (support_.limits_waits) return submitted(ring_.submit_and_wait(1, *timeout));
   return submit_and_poll(*timeout);
 }
 
@@ -233,9 +233,9 @@ int Requests::submit_and_wait_batch(std::optional<std::chrono::nanoseconds> time
   constexpr auto kForEver = std::chrono::hours{24};
   const unsigned count = std::min(wait_count_ + sends_in_flight_, ring_.cq_entries());
   const std::chrono::nanoseconds limit = timeout.value_or(kForEver);
-  if ((support_.features & IORING_FEAT_EXT_ARG) == 0) return submit_and_poll(limit);
+  if (!support_.limits_waits) return submit_and_poll(limit);
   const std::chrono::nanoseconds end = now() + limit;
-  const bool in_one_wait = (support_.features & uapi::kFeatMinTimeout) != 0 && wait_time_ < limit;
+  const bool in_one_wait = support_.waits_for_batches && wait_time_ < limit;
   const int taken = submitted(in_one_wait ? ring_.submit_and_wait_batch(count, wait_time_, limit)
                                           : ring_.submit_and_wait(count, std::min(wait_time_, limit)));
   if (ring_.cq_ready() != 0) return taken == -ETIME ? 0 : taken;

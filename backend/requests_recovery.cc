@@ -159,8 +159,7 @@ bool Requests::wait_until(Done done) {
   for (unsigned answers = 0; answers < kAnswers && waits < kPatience; ++answers) {
     flush();
     if (done()) return true;
-    const int answer =
-        (support_.features & IORING_FEAT_EXT_ARG) != 0 ? ring_.submit_and_wait(1, kWait) : submit_and_poll(kWait);
+    const int answer = support_.limits_waits ? ring_.submit_and_wait(1, kWait) : submit_and_poll(kWait);
     if (answer == -ETIME) ++waits;
     if (answer == -EAGAIN || answer == -EBUSY) ring_.kernel().relax(ring_.fd());
   }

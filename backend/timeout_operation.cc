@@ -16,7 +16,7 @@ OperationHandle TimeoutOperation::start(nanoseconds duration, TimerQueue& timers
   callback_ = std::move(callback);
   duration = std::max(duration, nanoseconds{0});  // a kernel refuses negative times (5.16), or waits for ever
   // TIMEOUT is older by one release than what cancels it, and counted the loop's completions until then.
-  if (requests_.support().has(IORING_OP_TIMEOUT_REMOVE)) {
+  if (requests_.support().plain_timeouts) {
     const auto whole = std::chrono::floor<seconds>(duration);
     time_ = {.tv_sec = whole.count(), .tv_nsec = (duration - whole).count()};
     timers_ = nullptr;
