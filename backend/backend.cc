@@ -68,9 +68,13 @@ Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int e
       options_(options),
       unmet_options_(std::move(unmet)),
       requests_(std::move(ring), options.max_submit),
+      registered_files_(requests_, options.registered_fds),
       wake_up_(requests_, event_fd),
       signals_(wake_up_) {
   if (options.batch_timeout > 0ns) requests_.wait_for_batches(options.batch_size, options.batch_timeout);
+  // A ring takes files before it is enabled, and before its thread is known.
+  registered_files_.set_up(this->ring());
+  report_unmet("registered_fds", registered_files_.problem());
 }
 
 Backend::~Backend() {
@@ -166,6 +170,17 @@ Result<void> Backend::make_ready(Ring& ring) {
   return {};
 }
 
+// What is said of an option: this line, or nothing any more when it is empty.
+void Backend::report_unmet(std::string_view option, const std::string& line) {
+  const auto is_of_option = [&](const std::string& said) {
+    return said.size() > option.size() && said.compare(0, option.size(), option) == 0 && said[option.size()] == ':';
+  };
+  const auto said = std::find_if(unmet_options_.begin(), unmet_options_.end(), is_of_option);
+  if (said != unmet_options_.end() && *said == line) return;
+  if (said != unmet_options_.end()) unmet_options_.erase(said);
+  if (!line.empty()) unmet_options_.push_back(line);
+}
+
 bool Backend::is_alive() {
   return requests_.alive() != 0 || fd_events_.size() != 0 || timers_.alive() != 0 || signals_.size() != 0 ||
          requests_.receives_messages() || has_posted_.load(std::memory_order_relaxed);
@@ -243,7 +258,11 @@ void Backend::recover() {
   told_ += counts.told;
   std::optional<Ring> next;
   if (Result<internal::RingSetup> setup = internal::set_up_ring(kernel_, options_)) {
-    if (make_ready(setup->ring)) next = std::move(setup->ring);
+    if (make_ready(setup->ring)) {
+      next = std::move(setup->ring);
+      registered_files_.set_up(*next);
+      report_unmet("registered_fds", registered_files_.problem());
+    }
   }
   dropped_ = next ? 0 : ring().cq_overflow_count();
   requests_.resume(std::move(next));

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,6 +21,8 @@
 #include "assay/backend/kernel_ways.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/operations.h"
+#include "assay/backend/registered_file.h"
+#include "assay/backend/registered_files.h"
 #include "assay/backend/requests.h"
 #include "assay/backend/result.h"
 #include "assay/backend/signal_event.h"
@@ -157,6 +160,17 @@ class Backend : public Operations {
   Result<void> cancel(OperationHandle handle) { return requests_.cancel(handle); }
   Result<void> cancel(const Operation& operation) { return requests_.cancel(operation); }
 
+  // Files.
+
+  /// Registers the file of a descriptor (BackendOptions::registered_fds), so that operations on it spare the kernel a
+  /// reference. A descriptor that is registered already is shared. The handle is good, and just the descriptor, where
+  /// there is no table, it is full, or the ring was made anew and refused this file; a table that could not be had for
+  /// want of memory or descriptors is asked for again by each call, and gets all files that are held. EBADF when `fd`
+  /// is not open; otherwise what the kernel said to this file (IORING_REGISTER_FILES_UPDATE: EBADF for an io_uring's
+  /// own, ENOMEM, EEXIST on a wrong thread): then nothing is registered, and other files are not affected. See
+  /// RegisteredFile. Since Linux 5.5. Source: io_uring_register(2).
+  Result<RegisteredFile> register_file(int fd);
+
   /// The counts so far.
   BackendCounters counters() const noexcept;
   Kernel& kernel() const noexcept { return kernel_; }
@@ -195,6 +209,7 @@ class Backend : public Operations {
   void recover();
   void end_what_is_lost();
   Result<void> make_ready(Ring& ring);
+  void report_unmet(std::string_view option, const std::string& line);
   int spin(std::optional<std::chrono::nanoseconds> timeout);
   int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
   std::optional<Error> handle_answer(int answer, bool* back_off);
@@ -211,6 +226,7 @@ class Backend : public Operations {
   BackendOptions options_;
   std::vector<std::string> unmet_options_;
   internal::Requests requests_;
+  internal::RegisteredFiles registered_files_;
   internal::WakeUp wake_up_;
   internal::SignalSource signals_;
   internal::TimerQueue timers_;

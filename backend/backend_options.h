@@ -54,6 +54,9 @@ struct BackendOptions {
   /// then.
   unsigned batch_size = 1;
   std::chrono::nanoseconds batch_timeout{0};
+  /// How many files Backend::register_file can register, in a table that is set up with the ring (5.5); 0 is no table.
+  /// RLIMIT_NOFILE bounds it. Files for which there is no room, or no table, are used by their descriptors.
+  unsigned registered_fds = 0;
   WhenDropped when_dropped = WhenDropped::kRecover;
 };
 

@@ -66,26 +66,26 @@ void FunctionOperation::prepare(io_uring_sqe& slot) {
   switch (step_) {
     case Step::kRequest:
       std::memcpy(&slot, sqe_.data(), sqe_.size());
-      if (file_.is_registered()) file_.give_to(slot);
+      if (file_->is_registered()) file_->give_to(slot);
       // Ready a moment ago, and used up by somebody else: it is better asked for again than left to a worker, which
       // nothing could take away from it before 5.5.
       if (polled_first_) slot.msg_flags |= MSG_DONTWAIT;
-      if (splices && source_.is_registered()) {
+      if (splices && source_->is_registered()) {
         io_uring_sqe source{};
-        source_.give_to(source);
+        source_->give_to(source);
         slot.splice_fd_in = source.fd;
         slot.splice_flags |= SPLICE_F_FD_IN_FIXED;
       }
       return;
     case Step::kReadiness: {
-      const File& file = splices ? source_ : file_;
+      const File& file = splices ? *source_ : *file_;
       io_uring_prep_poll_add(&slot, file.fd(), readiness_);
       file.give_to(slot);
       return;
     }
     case Step::kRoom:
-      io_uring_prep_poll_add(&slot, file_.fd(), POLLOUT);
-      file_.give_to(slot);
+      io_uring_prep_poll_add(&slot, file_->fd(), POLLOUT);
+      file_->give_to(slot);
       return;
   }
 }
@@ -132,7 +132,7 @@ std::optional<int> FunctionOperation::advance(int result) {
   }
   step_ = Step::kRequest;
   if (sqe().opcode == IORING_OP_CONNECT) {
-    const int connected = connect_result(file_.fd());
+    const int connected = connect_result(file_->fd());
     if (connected != -ENOTCONN) return connected;
   }
   if (!plain_) return std::nullopt;
@@ -162,7 +162,7 @@ std::optional<int> FunctionOperation::after_request(int result) {
     default:
       return result;
   }
-  if (readiness_ == 0 || (is_file_transfer(opcode) && !can_wait_for_readiness(file_.fd()))) return result;
+  if (readiness_ == 0 || (is_file_transfer(opcode) && !can_wait_for_readiness(file_->fd()))) return result;
   if (!tries_again()) return result;
   // An interrupted connect(2) goes on by itself; anything else that was interrupted is asked for again.
   if (result != -EINTR || plain_ || opcode == IORING_OP_CONNECT) step_ = Step::kReadiness;
@@ -181,7 +181,8 @@ void FunctionOperation::end(int result) {
   step_ = Step::kRequest;
   plain_ = false;
   tries_ = 0;
-  file_ = source_ = File(-1);
+  file_ = File(-1);
+  source_ = File(-1);
   std::exchange(callback_, nullptr)(result);
   // Only now: an operation that the callback starts must not be this one, whose handle may still be around.
   pool_.give_back(*this);

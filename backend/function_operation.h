@@ -99,8 +99,8 @@ class FunctionOperation final : public Operation {
   Requests& requests_;
   // Bytes, because the structure ends in an array without a size, which C++ has no members of.
   alignas(io_uring_sqe) std::array<std::byte, sizeof(io_uring_sqe)> sqe_{};
-  File file_{-1};
-  File source_{-1};
+  HeldFile file_;
+  HeldFile source_;
   Step step_ = Step::kRequest;
   bool plain_ = false;         // this kernel has no such request
   bool polled_first_ = false;  // a transfer of a message that this kernel would leave to a worker

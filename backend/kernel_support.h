@@ -27,6 +27,8 @@ struct KernelSupport {
   bool waits_for_readiness = false;
   /// The offset -1 means the file's own position (5.6). Without it the offset of a file that has none must be 0.
   bool knows_current_position = false;
+  /// The table of registered files may have empty slots, and be changed (5.5).
+  bool updates_files = false;
   /// POLL_ADD can be multishot (5.13).
   bool multishot_poll = false;
   /// ACCEPT can be multishot (5.19).

@@ -60,13 +60,13 @@ OperationHandle RepeatedOperation::start(RepeatedCallback callback) {
 
 void RepeatedOperation::prepare(io_uring_sqe& sqe) {
   if (step_ == Step::kRequest && accepts_) {
-    io_uring_prep_accept(&sqe, file_.fd(), nullptr, nullptr, accept_flags_);
+    io_uring_prep_accept(&sqe, file_->fd(), nullptr, nullptr, accept_flags_);
     if (multishot_) sqe.ioprio |= IORING_ACCEPT_MULTISHOT;
   } else {
-    io_uring_prep_poll_add(&sqe, file_.fd(), events_);
+    io_uring_prep_poll_add(&sqe, file_->fd(), events_);
     if (multishot_ && !accepts_) sqe.len = IORING_POLL_ADD_MULTI;
   }
-  file_.give_to(sqe);
+  file_->give_to(sqe);
 }
 
 // Decides what a request that has ended came to, and the next step.
@@ -77,7 +77,7 @@ RepeatedOperation::Outcome RepeatedOperation::judge(int* result) {
     step_ = Step::kRequest;
     if (!plain_) return Outcome::kGoesOn;
     io_uring_sqe sqe{};
-    io_uring_prep_accept(&sqe, file_.fd(), nullptr, nullptr, accept_flags_);
+    io_uring_prep_accept(&sqe, file_->fd(), nullptr, nullptr, accept_flags_);
     *result = call_plainly(sqe);
   }
   if (polls_first_) step_ = Step::kReadiness;
@@ -132,6 +132,7 @@ void RepeatedOperation::cancelled(const Completion& completion) {
 }
 
 void RepeatedOperation::end(int result) {
+  file_ = File(-1);
   std::exchange(callback_, nullptr)(result, false);
   pool_.give_back(*this);
 }

@@ -49,7 +49,7 @@ class RepeatedOperation final : public Operation {
 
   OperationPool<RepeatedOperation>& pool_;
   Requests& requests_;
-  File file_{-1};
+  HeldFile file_;
   unsigned events_ = 0;
   int accept_flags_ = 0;
   bool accepts_ = false;

@@ -60,8 +60,8 @@ OperationHandle Transfer::start(File file, std::size_t bytes, std::uint64_t offs
 
 void Transfer::prepare(io_uring_sqe& sqe) {
   if (polls_) {
-    io_uring_prep_poll_add(&sqe, file_.fd(), writes_ ? POLLOUT : POLLIN);
-    file_.give_to(sqe);
+    io_uring_prep_poll_add(&sqe, file_->fd(), writes_ ? POLLOUT : POLLIN);
+    file_->give_to(sqe);
     return;
   }
   std::byte* address = buffer_ + from_;
@@ -70,16 +70,16 @@ void Transfer::prepare(io_uring_sqe& sqe) {
   vector_ = {.iov_base = address, .iov_len = step};
   if (writes_) {
     if (requests_.support().has(IORING_OP_WRITE)) {
-      io_uring_prep_write(&sqe, file_.fd(), address, step, offset);
+      io_uring_prep_write(&sqe, file_->fd(), address, step, offset);
     } else {
-      io_uring_prep_writev(&sqe, file_.fd(), &vector_, 1, offset);
+      io_uring_prep_writev(&sqe, file_->fd(), &vector_, 1, offset);
     }
   } else if (requests_.support().has(IORING_OP_READ)) {
-    io_uring_prep_read(&sqe, file_.fd(), address, step, offset);
+    io_uring_prep_read(&sqe, file_->fd(), address, step, offset);
   } else {
-    io_uring_prep_readv(&sqe, file_.fd(), &vector_, 1, offset);
+    io_uring_prep_readv(&sqe, file_->fd(), &vector_, 1, offset);
   }
-  file_.give_to(sqe);
+  file_->give_to(sqe);
 }
 
 // False when the transfer is over; `error_` says how then.
@@ -128,12 +128,12 @@ bool Transfer::advance_by(std::size_t bytes) {
 // What the steps on this file must begin at a multiple of, counted from the first, which the caller has aligned.
 std::size_t Transfer::block_bytes() {
   const int saved_errno = errno;
-  const int flags = ::fcntl(file_.fd(), F_GETFL);
+  const int flags = ::fcntl(file_->fd(), F_GETFL);
   std::size_t block = 1;
   if (flags >= 0 && (flags & O_DIRECT) != 0) {
     block = kUsualBlock;
     struct statx status {};
-    if (::statx(file_.fd(), "", AT_EMPTY_PATH, kStatxDirectAlignment, &status) == 0 &&
+    if (::statx(file_->fd(), "", AT_EMPTY_PATH, kStatxDirectAlignment, &status) == 0 &&
         (status.stx_mask & kStatxDirectAlignment) != 0) {
       std::array<std::uint32_t, 2> alignments;
       static_assert(kDirectAlignments + sizeof alignments <= sizeof status);
@@ -158,6 +158,7 @@ void Transfer::complete(const Completion& completion) {
 void Transfer::cancelled(const Completion& completion) { end(advance(completion.res) ? -ECANCELED : error_); }
 
 void Transfer::end(int error) {
+  file_ = File(-1);
   std::exchange(callback_, nullptr)({.bytes = done_, .error = error});
   pool_.give_back(*this);
 }

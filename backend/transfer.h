@@ -51,7 +51,7 @@ class Transfer final : public Operation {
 
   OperationPool<Transfer>& pool_;
   Requests& requests_;
-  File file_{-1};
+  HeldFile file_;
   bool writes_ = false;
   bool advances_ = true;      // the offset counts from the start; otherwise the file's own position does
   bool polls_first_ = false;  // this kernel needs a poll before every step

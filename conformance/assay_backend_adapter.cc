@@ -27,7 +27,8 @@ class UserOperation final : public Operation {
 
 class AssayBackendUnderTest final : public BackendUnderTest {
  public:
-  explicit AssayBackendUnderTest(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  AssayBackendUnderTest(std::unique_ptr<Backend> backend, bool registers_files)
+      : registers_files_(registers_files), backend_(std::move(backend)) {}
 
   Backend& backend() { return *backend_; }
 
@@ -82,22 +83,22 @@ class AssayBackendUnderTest final : public BackendUnderTest {
   }
 
   Result<OperationId> read(int fd, std::span<std::byte> buffer, std::uint64_t offset, OperationCallback done) override {
-    return started(backend_->read(fd, buffer, offset, std::move(done)));
+    return started(backend_->read(*file_of(fd), buffer, offset, std::move(done)));
   }
   Result<OperationId> write(int fd, std::span<const std::byte> buffer, std::uint64_t offset,
                             OperationCallback done) override {
-    return started(backend_->write(fd, buffer, offset, std::move(done)));
+    return started(backend_->write(*file_of(fd), buffer, offset, std::move(done)));
   }
   Result<OperationId> readv(int fd, std::span<const iovec> buffers, std::uint64_t offset,
                             OperationCallback done) override {
-    return started(backend_->readv(fd, buffers, offset, std::move(done)));
+    return started(backend_->readv(*file_of(fd), buffers, offset, std::move(done)));
   }
   Result<OperationId> writev(int fd, std::span<const iovec> buffers, std::uint64_t offset,
                              OperationCallback done) override {
-    return started(backend_->writev(fd, buffers, offset, std::move(done)));
+    return started(backend_->writev(*file_of(fd), buffers, offset, std::move(done)));
   }
   Result<OperationId> fsync(int fd, OperationCallback done) override {
-    return started(backend_->fsync(fd, std::move(done)));
+    return started(backend_->fsync(*file_of(fd), std::move(done)));
   }
   Result<OperationId> openat(int directory_fd, const std::string& path, int flags, mode_t mode,
                              OperationCallback done) override {
@@ -137,6 +138,14 @@ class AssayBackendUnderTest final : public BackendUnderTest {
  private:
   using Event = std::variant<std::unique_ptr<FdEvent>, std::unique_ptr<Timer>, std::unique_ptr<SignalEvent>>;
 
+  /// The registered file where the options have it so, kept until the operation holds it itself. Of a bad descriptor
+  /// the operation tells.
+  HeldFile file_of(int fd) {
+    if (registers_files_) {
+      if (const Result<RegisteredFile> file = backend_->register_file(fd)) return HeldFile(*file);
+    }
+    return HeldFile(fd);
+  }
   Result<EventId> made(Event event) {
     events_.push_back(std::move(event));
     return EventId{events_.size() - 1};
@@ -149,6 +158,7 @@ class AssayBackendUnderTest final : public BackendUnderTest {
     return *std::get<std::unique_ptr<UserOperation>>(operations_.at(static_cast<std::size_t>(id)));
   }
 
+  bool registers_files_;
   std::deque<Event> events_;
   std::deque<std::variant<OperationHandle, std::unique_ptr<UserOperation>>> operations_;
   // Last, so that it ends first, while everything that was added to it is still there: that is the harder way.
@@ -173,7 +183,8 @@ BackendSubject assay_backend_subject(std::string name, const BackendOptions& opt
             used.max_submit = std::min(used.max_submit, settings.sq_entries);
             Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, used);
             if (!backend) return backend.error();
-            return std::unique_ptr<BackendUnderTest>(std::make_unique<AssayBackendUnderTest>(std::move(*backend)));
+            return std::unique_ptr<BackendUnderTest>(
+                std::make_unique<AssayBackendUnderTest>(std::move(*backend), used.registered_fds != 0));
           }};
 }
 

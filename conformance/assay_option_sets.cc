@@ -20,6 +20,7 @@ struct OptionSet {
   bool sq_of_2 = false;
   bool cq_of_2 = false;
   bool ends_all = false;
+  unsigned registered_fds = 0;
 };
 
 // Batching and a CQ that holds no batch exclude each other; all other pairs are here.
@@ -34,6 +35,10 @@ constexpr std::array kOptionSets = {
               .sq_of_2 = true,
               .cq_of_2 = true,
               .ends_all = true},
+    // Four slots are fewer than some behaviours have files, so that both ways are taken.
+    OptionSet{.name = "registered_fds", .registered_fds = 4},
+    OptionSet{.name = "deferred_batching_registered_fds", .deferred = true, .batching = true, .registered_fds = 64},
+    OptionSet{.name = "poll_cq_sq_of_2_registered_fds", .poll_cq = true, .sq_of_2 = true, .registered_fds = 64},
 };
 
 CapabilitySet claims_of(const OptionSet& set) {
@@ -65,6 +70,7 @@ std::vector<BackendSubject> assay_option_sets() {
       options.batch_size = 4;
       options.batch_timeout = 100us;
     }
+    options.registered_fds = set.registered_fds;
     if (set.ends_all) options.when_dropped = WhenDropped::kEndAll;
     BackendSubject subject = assay_backend_subject(std::string("assay_") + set.name, options,
                                                    {.sq = set.sq_of_2 ? 2u : 0u, .cq = set.cq_of_2 ? 2u : 0u});

@@ -157,6 +157,7 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     internal::add_reference_sockets(all);
     internal::add_reference_messages(all);
     internal::add_reference_accept(all);
+    internal::add_reference_registered_files(all);
     internal::add_reference_waits(all);
     return all;
   }();
