@@ -58,8 +58,16 @@ Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOp
   if (!setup) return setup.error();
   Result<int> event_fd = internal::WakeUp::create_eventfd();
   if (!event_fd) return event_fd.error();
-  return std::unique_ptr<Backend>(
+  std::unique_ptr<Backend> backend(
       new Backend(kernel, options, std::move(setup->ring), *event_fd, std::move(setup->unmet)));
+  if (options.initial_provided_buffers.count != 0) {
+    Result<BufferPool> pool = BufferPool::create(*backend, options.initial_provided_buffers);
+    if (!pool) return pool.error();
+    backend->provided_buffers_ = *std::move(pool);
+    if (const std::string& reason = backend->provided_buffers_->reason(); !reason.empty())
+      backend->unmet_options_.push_back("initial_provided_buffers: " + reason);
+  }
+  return backend;
 }
 
 Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet)
@@ -79,6 +87,7 @@ Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int e
 
 Backend::~Backend() {
   assert(!running_);
+  provided_buffers_.reset();
   while (internal::Attachment* attachment = attachments_) {
     attachment->backend_gone();
     attachments_ = attachment->next_;
@@ -264,6 +273,7 @@ void Backend::recover() {
       report_unmet("registered_fds", registered_files_.problem());
     }
   }
+  for (internal::PooledBuffers* group : buffer_groups_) group->register_with(next ? *next : ring());
   dropped_ = next ? 0 : ring().cq_overflow_count();
   requests_.resume(std::move(next));
 }

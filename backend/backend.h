@@ -15,6 +15,7 @@
 
 #include "assay/backend/attachment.h"
 #include "assay/backend/backend_options.h"
+#include "assay/backend/buffer_pool.h"
 #include "assay/backend/fd_event.h"
 #include "assay/backend/fd_events.h"
 #include "assay/backend/kernel.h"
@@ -174,12 +175,15 @@ class Backend : public Operations {
   /// The counts so far.
   BackendCounters counters() const noexcept;
   Kernel& kernel() const noexcept { return kernel_; }
+  /// The pool of BackendOptions::initial_provided_buffers; null when none was asked for.
+  const BufferPool* provided_buffers() const noexcept { return provided_buffers_ ? &*provided_buffers_ : nullptr; }
   /// The ring underneath, for registration and for those who know what they do: a request that is submitted to it
   /// directly has no business here.
   Ring& ring() noexcept { return requests_.ring(); }
 
  private:
   friend class internal::Attachment;
+  friend class internal::PooledBuffers;
   friend class FdEvent;
   friend class SignalEvent;
   friend class Timer;
@@ -234,6 +238,8 @@ class Backend : public Operations {
 
   internal::Attachment* attachments_ = nullptr;
   internal::FdEvents fd_events_{requests_};
+  std::vector<internal::PooledBuffers*> buffer_groups_;
+  std::optional<BufferPool> provided_buffers_;
 
   std::mutex posted_mutex_;
   std::vector<UniqueFunction<void()>> posted_;

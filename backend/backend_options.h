@@ -3,6 +3,8 @@
 #include <chrono>
 #include <functional>
 
+#include "assay/backend/buffer_pool.h"
+
 namespace assay {
 
 /// What a Backend does when the kernel has dropped completions: the CQ was full, and there was no memory to keep more.
@@ -57,6 +59,8 @@ struct BackendOptions {
   /// How many files Backend::register_file can register, in a table that is set up with the ring (5.5); 0 is no table.
   /// RLIMIT_NOFILE bounds it. Files for which there is no room, or no table, are used by their descriptors.
   unsigned registered_fds = 0;
+  /// A BufferPool made with the backend, which Backend::provided_buffers is; none with a count of 0.
+  BufferPoolSize initial_provided_buffers;
   WhenDropped when_dropped = WhenDropped::kRecover;
 };
 

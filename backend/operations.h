@@ -10,10 +10,14 @@
 #include <span>
 #include <string_view>
 
+#include "assay/backend/allocating_receive.h"
+#include "assay/backend/buffer_pool.h"
 #include "assay/backend/file.h"
 #include "assay/backend/function_operation.h"
 #include "assay/backend/operation.h"
+#include "assay/backend/received_message.h"
 #include "assay/backend/repeated_operation.h"
+#include "assay/backend/repeated_receive.h"
 #include "assay/backend/timeout_operation.h"
 #include "assay/backend/transfer.h"
 #include "assay/backend/unique_function.h"
@@ -130,6 +134,29 @@ class Operations {
   /// The same for sendmsg. Since 6.1.
   OperationHandle sendmsg_zc(File socket, const msghdr& message, int flags, ResultCallback done);
 
+  // Receiving on and on: the kernel reads or receives, and tells of what it has. Each goes on until cancelled, or until
+  // the end of file (a `res` of 0 with `more` false) or an error ends it. Data may be told of after Backend::cancel,
+  // before -ECANCELED: it is gone from the file. A datagram of no bytes is told as one, and ends nothing.
+
+  /// Reads a pipe, a device, an eventfd, or a file from its position on (5.6), into buffers of the pool. One multishot
+  /// request since 6.7 where the file can be polled; before, one read after the other.
+  OperationHandle read_each(File file, const BufferPool& pool, ReceiveCallback told);
+  /// The same into memory that `allocate` gives, one read after the other. `allocate` is called whenever a read is
+  /// made, also inside this call, and must not call the backend; before 5.7, only when there is something to read.
+  OperationHandle read_each(File file, AllocateCallback allocate, RepeatedCallback told);
+  /// Receives from a socket into buffers of the pool, and waits while the pool has none. One multishot request since
+  /// 6.0, which since 6.10 may fill several buffers for one completion; before, a poll and a recv(2) each time. `flags`
+  /// are MSG_*, but MSG_WAITALL.
+  OperationHandle recv_each(File socket, const BufferPool& pool, int flags, ReceiveCallback told);
+  /// The same into memory that `allocate` gives, as with read_each.
+  OperationHandle recv_each(File socket, AllocateCallback allocate, int flags, RepeatedCallback told);
+  /// Receives messages with their sender and control data, each into a buffer of the pool, which `room` is taken from;
+  /// -EMSGSIZE when that leaves no room for the payload. As recv_each otherwise.
+  OperationHandle recvmsg_each(File socket, const BufferPool& pool, const MessageRoom& room, int flags,
+                               MessageCallback told);
+  /// The same into messages that `allocate` gives, whose msg_namelen, msg_controllen and msg_flags are told what came.
+  OperationHandle recvmsg_each(File socket, AllocateMessageCallback allocate, int flags, RepeatedCallback told);
+
   // What waits for something else.
 
   /// poll(2) of one file: told the events that are there, as soon as some of `events` are, or POLLERR or POLLHUP. Since
@@ -175,6 +202,8 @@ class Operations {
   internal::TimerQueue& timers_;
   internal::OperationPool<internal::FunctionOperation> functions_;
   internal::OperationPool<internal::RepeatedOperation> repeated_;
+  internal::OperationPool<internal::RepeatedReceive> receives_;
+  internal::OperationPool<internal::AllocatingReceive> allocating_receives_;
   internal::OperationPool<internal::TimeoutOperation> timeouts_;
   internal::OperationPool<internal::Transfer> transfers_;
 };

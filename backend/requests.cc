@@ -117,6 +117,13 @@ Result<OperationHandle> Requests::park(Operation& operation) {
   return OperationHandle{index, table_[index].generation};
 }
 
+void Requests::unpark(Operation& operation) {
+  if (!is_parked(operation)) return;
+  const std::uint32_t index = operation.slot_;
+  table_[index].state = SlotState::kBacklog;
+  if (!backlog_.empty() || !place(index)) wait_in_backlog({index, table_[index].generation}, true);
+}
+
 OperationHandle Requests::queue_ended(Operation& operation, std::int32_t result) {
   const std::uint32_t index = take_slot(operation, RequestOwner::kUser);
   end_later(index, result);

@@ -93,7 +93,11 @@ class Requests {
   void repeat_unheard_cancels();
   /// An operation that waits for something of the loop's own. It ends by `end_parked`, or as all others do.
   Result<OperationHandle> park(Operation& operation);
-  void end_parked(Operation& operation, std::int32_t result) { end_later(operation.slot_, result); }
+  void end_parked(Operation& operation, std::int32_t result) {
+    if (is_parked(operation)) end_later(operation.slot_, result);
+  }
+  /// One that is parked, and was not cancelled meanwhile, is queued after all.
+  void unpark(Operation& operation);
   Result<void> cancel(OperationHandle handle);
   Result<void> cancel(const Operation& operation);
   /// The operation is not told any more, and is free; its request is cancelled and ends on its own.
@@ -155,6 +159,9 @@ class Requests {
     std::uint32_t generation;
   };
 
+  bool is_parked(const Operation& operation) {
+    return operation.requests_ == this && table_[operation.slot_].state == SlotState::kParked;
+  }
   [[gnu::cold]] Result<void> refuse(const Operation& operation) const;
   std::uint32_t take_slot(Operation& operation, RequestOwner owner);
   [[gnu::noinline]] void wait_in_backlog(const Queued& queued, bool in_order);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <functional>
 #include <new>
@@ -207,6 +208,51 @@ TEST_F(SteadyState, SocketsThatWait) {
               run_until(received);
               run_until(sent);
             }));
+}
+
+TEST_F(SteadyState, ReceivesThatGoOn) {
+  const Sockets sockets;
+  auto pool = BufferPool::create(*backend_, {.count = 4, .bytes = 64});
+  ASSERT_TRUE(pool.has_value()) << pool.error().message();
+  bool came = false;
+  backend_->recv_each(sockets.near(), *pool, 0, [&came](int res, ProvidedBuffer, bool more) {
+    EXPECT_TRUE(more ? res == 5 : res <= 0) << res;
+    came = true;
+  });
+  std::array<std::byte, 16> memory{};
+  bool came_to_own = false;
+  const Sockets others;
+  backend_->recv_each(
+      others.near(), [&memory] { return std::span<std::byte>(memory); }, 0,
+      [&came_to_own](int res, bool more) {
+        EXPECT_TRUE(more ? res == 5 : res <= 0) << res;
+        came_to_own = true;
+      });
+  EXPECT_EQ(0u, allocations_of([&] {
+              came = came_to_own = false;
+              EXPECT_EQ(5, ::write(sockets.far(), "bytes", 5));
+              EXPECT_EQ(5, ::write(others.far(), "bytes", 5));
+              run_until(came);
+              run_until(came_to_own);
+            }));
+}
+
+TEST_F(SteadyState, OneRequestReceivesAll) {
+  const Sockets sockets;
+  auto pool = BufferPool::create(*backend_, {.count = 4, .bytes = 64});
+  ASSERT_TRUE(pool.has_value()) << pool.error().message();
+  if (!pool->in_kernel()) GTEST_SKIP() << pool->reason();
+  bool came = false;
+  backend_->recv_each(sockets.near(), *pool, 0, [&came](int, ProvidedBuffer, bool) { came = true; });
+  std::uint64_t submitted = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    came = false;
+    EXPECT_EQ(1, ::write(sockets.far(), "x", 1));
+    run_until(came);
+    if (round == 0) submitted = backend_->counters().requests.submitted;
+  }
+  // What wakes the loop may have been armed again.
+  EXPECT_LE(backend_->counters().requests.submitted - submitted, 2u);
 }
 
 TEST_F(SteadyState, WhatIsCancelled) {

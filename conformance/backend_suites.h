@@ -26,6 +26,7 @@ void add_reference_messages(BackendBehaviours& behaviours);
 void add_reference_accept(BackendBehaviours& behaviours);
 void add_reference_registered_files(BackendBehaviours& behaviours);
 void add_reference_waits(BackendBehaviours& behaviours);
+void add_reference_receives(BackendBehaviours& behaviours);
 void add_reference_recovery(BackendBehaviours& behaviours);
 
 }  // namespace assay::conformance::internal

@@ -51,18 +51,19 @@ class ReferenceSuite {
   ReferenceSuite(std::vector<BackendBehaviour>& behaviours, std::string suite, std::vector<std::uint8_t> hidden)
       : behaviours_(behaviours), suite_(std::move(suite)), hidden_(std::move(hidden)) {}
 
-  void add(const char* name, void (*body)(BackendScenario&)) {
+  void add(const char* name, void (*body)(BackendScenario&), Needs needs = {}) {
     const CapabilitySet reference{Capability::kReference};
-    behaviours_.push_back({.suite = suite_, .name = name, .capabilities = reference, .body = body});
+    behaviours_.push_back({.suite = suite_, .name = name, .capabilities = reference, .body = body, .needs = needs});
     std::string plan;
     for (const std::uint8_t opcode : hidden_) {
       plan += (plan.empty() ? "" : ",") + ("register/opcode-absent:op=" + uapi_name(UapiClass::kOpcode, opcode));
     }
+    needs.opcodes.insert(needs.opcodes.end(), hidden_.begin(), hidden_.end());
     behaviours_.push_back({.suite = suite_ + "WithoutRequests",
                            .name = name,
                            .capabilities = reference,
                            .body = body,
-                           .needs = {.opcodes = hidden_},
+                           .needs = std::move(needs),
                            .own_plan = std::move(plan)});
   }
   /// One that injects faults of this sort itself.
