@@ -64,9 +64,8 @@ void PooledBuffers::register_with(Ring& ring) {
   memory_->serve_from_ring(true);
   request.ring_addr = reinterpret_cast<std::uintptr_t>(memory_->ring());
   request.ring_entries = count();
-  // Buffer rings came one release before the multishot receives, which alone make them worth their while, and which
-  // have no feature of their own; IORING_OP_SEND_ZC came with these.
-  const int answer = backend()->requests_.support().has(IORING_OP_SEND_ZC)
+  // Buffer rings came one release before the multishot receives, which alone make them worth their while.
+  const int answer = backend()->requests_.support().picks_buffers
                          ? ring.register_op(IORING_REGISTER_PBUF_RING, &request, 1)
                          : -ENOTSUP;
   reason_.clear();

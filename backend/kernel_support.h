@@ -33,6 +33,12 @@ struct KernelSupport {
   bool multishot_poll = false;
   /// ACCEPT can be multishot (5.19).
   bool multishot_accept = false;
+  /// RECV can be multishot, and take its buffers from a ring of them (6.0).
+  bool picks_buffers = false;
+  /// READ can be multishot (6.7).
+  bool multishot_read = false;
+  /// One completion of RECV can fill several buffers (6.10).
+  bool bundles = false;
   /// A wait takes a limit of its own (5.11).
   bool limits_waits = false;
   /// One wait can be for a batch first and for one completion then (6.12).

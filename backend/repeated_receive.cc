@@ -41,8 +41,8 @@ OperationHandle RepeatedReceive::start_messages(const ReceiveSource& source, std
 
 OperationHandle RepeatedReceive::start() {
   const KernelSupport& support = requests_.support();
-  multishot_ = source_.call() != Call::kRead || support.has(uapi::kOpReadMultishot);
-  bundles_ = source_.call() == Call::kRecv && (support.features & uapi::kFeatRecvsendBundle) != 0;
+  multishot_ = source_.call() != Call::kRead || support.multishot_read;
+  bundles_ = source_.call() == Call::kRecv && support.bundles;
   step_ = group_->in_ring() ? Step::kRequest : Step::kReadiness;
   if (auto queued = requests_.queue(*this)) return *queued;
   return requests_.queue_ended(*this, -ECANCELED);

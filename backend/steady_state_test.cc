@@ -241,6 +241,8 @@ TEST_F(SteadyState, OneRequestReceivesAll) {
   const Sockets sockets;
   auto pool = BufferPool::create(*backend_, {.count = 4, .bytes = 64});
   ASSERT_TRUE(pool.has_value()) << pool.error().message();
+  // The table of ways has been asked the same.
+  EXPECT_EQ(pool->in_kernel(), pool->reason().empty());
   if (!pool->in_kernel()) GTEST_SKIP() << pool->reason();
   bool came = false;
   backend_->recv_each(sockets.near(), *pool, 0, [&came](int, ProvidedBuffer, bool) { came = true; });
