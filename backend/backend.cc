@@ -58,8 +58,7 @@ Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOp
   if (!setup) return setup.error();
   Result<int> event_fd = internal::WakeUp::create_eventfd();
   if (!event_fd) return event_fd.error();
-  std::unique_ptr<Backend> backend(
-      new Backend(kernel, options, std::move(setup->ring), *event_fd, std::move(setup->unmet)));
+  std::unique_ptr<Backend> backend(new Backend(kernel, options, std::move(setup).value(), *event_fd));
   if (options.initial_provided_buffers.count != 0) {
     Result<BufferPool> pool = BufferPool::create(*backend, options.initial_provided_buffers);
     if (!pool) return pool.error();
@@ -70,18 +69,20 @@ Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOp
   return backend;
 }
 
-Backend::Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet)
+Backend::Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd)
     : Operations(requests_, timers_),
       kernel_(kernel),
       options_(options),
-      unmet_options_(std::move(unmet)),
-      requests_(std::move(ring), options.max_submit),
+      unmet_options_(std::move(setup.unmet)),
+      requests_(std::move(setup.ring), options.max_submit),
+      sq_group_place_(std::move(setup.place)),
       registered_files_(requests_, options.registered_fds),
       wake_up_(requests_, event_fd),
       signals_(wake_up_) {
   if (options.batch_timeout > 0ns) requests_.wait_for_batches(options.batch_size, options.batch_timeout);
+  if (options.poll_sq_immediate_io && (ring().setup_flags() & IORING_SETUP_SQPOLL) != 0) requests_.submit_at_once();
   // A ring takes files before it is enabled, and before its thread is known.
-  registered_files_.set_up(this->ring());
+  registered_files_.set_up(ring());
   report_unmet("registered_fds", registered_files_.problem());
 }
 
@@ -268,6 +269,8 @@ void Backend::recover() {
   std::optional<Ring> next;
   if (Result<internal::RingSetup> setup = internal::set_up_ring(kernel_, options_)) {
     if (make_ready(setup->ring)) {
+      // The old ring leaves its group before it is closed.
+      sq_group_place_ = std::move(setup->place);
       next = std::move(setup->ring);
       registered_files_.set_up(*next);
       report_unmet("registered_fds", registered_files_.problem());

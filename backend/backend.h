@@ -26,6 +26,7 @@
 #include "assay/backend/registered_files.h"
 #include "assay/backend/requests.h"
 #include "assay/backend/result.h"
+#include "assay/backend/ring_setup.h"
 #include "assay/backend/signal_event.h"
 #include "assay/backend/signal_source.h"
 #include "assay/backend/timer.h"
@@ -204,7 +205,7 @@ class Backend : public Operations {
     std::optional<Error> error;
   };
 
-  Backend(Kernel& kernel, const BackendOptions& options, Ring ring, int event_fd, std::vector<std::string> unmet);
+  Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd);
 
   Result<void> start();
   bool is_alive();
@@ -230,6 +231,7 @@ class Backend : public Operations {
   BackendOptions options_;
   std::vector<std::string> unmet_options_;
   internal::Requests requests_;
+  internal::SqGroupPlace sq_group_place_;  // given up before the ring is
   internal::RegisteredFiles registered_files_;
   internal::WakeUp wake_up_;
   internal::SignalSource signals_;

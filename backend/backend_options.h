@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "assay/backend/buffer_pool.h"
 
@@ -45,15 +47,26 @@ struct BackendOptions {
   bool poll_sq = false;
   /// How long that thread spins before it sleeps; 0 is the kernel's choice, one second.
   std::chrono::milliseconds sq_idle{0};
+  /// With poll_sq: backends on one Kernel that name the same group share its poll threads, at most sq_group_threads of
+  /// them; a new one joins that with the fewest. A thread takes the longest sq_idle of those that it serves. Empty is a
+  /// thread for each backend.
+  std::string sq_group_name;
+  unsigned sq_group_threads = 1;
+  /// With poll_sq: the CPUs that poll threads are bound to. The nth thread of a group takes the nth, and then round
+  /// again; a backend without a group the first. Empty leaves it to the scheduler.
+  std::vector<unsigned> sq_cpus;
+  /// With poll_sq: every request is handed to the poll thread as it is queued, rather than by the turn or by
+  /// max_submit, so that it begins while callbacks still run. From the first run of the loop on.
+  bool poll_sq_immediate_io = false;
   /// Rather than sleep, spin on the CQ until something comes: the least latency, for a whole processor. With
   /// defer_taskrun, or where the kernel says that it has work to do, each turn of the spin enters the kernel.
   bool poll_cq = false;
   /// Called on each turn of that spin, on the loop's thread; must not call the backend.
   std::function<void()> on_spin;
   /// Wait for so many completions rather than one, for at most batch_timeout once there is one: fewer turns, later
-  /// callbacks. Sends in flight are added, so that their completions do not end the wait. Since 6.12 the kernel does
-  /// that in one wait (IORING_FEAT_MIN_TIMEOUT); before, the loop waits for the batch first and for one completion
-  /// then.
+  /// callbacks. Sends in flight are added, so that their completions do not end the wait. Since 6.12
+  /// the kernel does that in one wait (IORING_FEAT_MIN_TIMEOUT), which works with defer_taskrun only; otherwise the
+  /// loop waits for the batch first and for one completion then.
   unsigned batch_size = 1;
   std::chrono::nanoseconds batch_timeout{0};
   /// How many files Backend::register_file can register, in a table that is set up with the ring (5.5); 0 is no table.

@@ -54,7 +54,7 @@ const Row kRows[] = {
      {{{"TIMEOUT", "IORING_OP_TIMEOUT_REMOVE, of the same release as those that count nothing", {5, 5}, has_request<IORING_OP_TIMEOUT_REMOVE>, &Support::plain_timeouts},
        {"a timer of the loop", "no TIMEOUT that can be taken back"}}}},
     {"waits for batches",
-     {{{"one wait", "IORING_FEAT_MIN_TIMEOUT", {6, 12}, has_features<uapi::kFeatMinTimeout>, &Support::waits_for_batches},
+     {{{"one wait with deferred task work, else two", "IORING_FEAT_MIN_TIMEOUT", {6, 12}, has_features<uapi::kFeatMinTimeout>, &Support::waits_for_batches},
        {"two waits", "IORING_FEAT_EXT_ARG", {5, 11}, has_features<IORING_FEAT_EXT_ARG>},
        {"none: a wait ends at the first completion", "a wait takes no limit"}}}},
     {"wake and post", {{{"an eventfd, polled in the ring", "IORING_OP_POLL_ADD"}}}},

@@ -55,7 +55,7 @@ TEST(KernelWays, ANewKernelIsUsedAsItIs) {
   auto ways = ways_on("sim:linux-6.12.0");
   EXPECT_EQ(ways["persistent events"], "multishot poll");
   EXPECT_EQ(ways["timers"], "the wait's own timeout");
-  EXPECT_EQ(ways["waits for batches"], "one wait");
+  EXPECT_EQ(ways["waits for batches"], "one wait with deferred task work, else two");
   EXPECT_EQ(ways["cancelation"], "ASYNC_CANCEL by user_data, without a reply");
   EXPECT_EQ(ways["operation read"], "READ");
   EXPECT_EQ(ways["operation futex_wait"], "FUTEX_WAIT");

@@ -242,7 +242,11 @@ int Requests::submit_and_wait_batch(std::optional<std::chrono::nanoseconds> time
   const std::chrono::nanoseconds limit = timeout.value_or(kForEver);
   if (!support_.limits_waits) return submit_and_poll(limit);
   const std::chrono::nanoseconds end = now() + limit;
-  const bool in_one_wait = support_.waits_for_batches && wait_time_ < limit;
+  // Once the batch's time is over, kernels woke the waiter for what its own task posts, and not for what a poll thread,
+  // a worker or another ring does: it slept on a CQ with completions in it for all of `limit` (6.12 to 6.18, and seen
+  // on 6.17; mended by "io_uring: fix min_wait wakeups for SQPOLL"). With deferred task work nobody else posts.
+  const bool posts_itself = (ring_.setup_flags() & IORING_SETUP_DEFER_TASKRUN) != 0;
+  const bool in_one_wait = posts_itself && support_.waits_for_batches && wait_time_ < limit;
   const int taken = submitted(in_one_wait ? ring_.submit_and_wait_batch(count, wait_time_, limit)
                                           : ring_.submit_and_wait(count, std::min(wait_time_, limit)));
   if (ring_.cq_ready() != 0) return taken == -ETIME ? 0 : taken;

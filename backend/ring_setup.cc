@@ -19,6 +19,7 @@ struct Attempt {
   unsigned flags;
   bool cq_size;
   std::vector<std::string> unmet;
+  SqGroupOptions poll_thread{};
 };
 
 std::vector<Attempt> attempts_for(const BackendOptions& options) {
@@ -32,8 +33,23 @@ std::vector<Attempt> attempts_for(const BackendOptions& options) {
   // The poll thread does the work that would be deferred or be done on the way; the kernel refuses both together.
   if (options.poll_sq) {
     if (options.defer_taskrun) unmet.push_back("defer_taskrun: excluded by poll_sq");
-    attempts.push_back({IORING_SETUP_SQPOLL, true, unmet});
+    SqGroupOptions thread{options.sq_group_name, options.sq_group_threads, options.sq_cpus};
+    attempts.push_back({IORING_SETUP_SQPOLL, true, unmet, thread});
+    if (!thread.cpus.empty()) {
+      unmet.push_back("sq_cpus: the kernel refuses to bind the poll thread there");
+      thread.cpus.clear();
+      attempts.push_back({IORING_SETUP_SQPOLL, true, unmet, thread});
+    }
+    if (!thread.name.empty()) {
+      unmet.push_back("sq_group_name: the kernel refuses to share a poll thread");
+      attempts.push_back({IORING_SETUP_SQPOLL, true, unmet});
+    }
     unmet.assign(1, no_poll_sq);
+  } else {
+    const std::string no_thread = ": there is no poll thread without poll_sq";
+    if (!options.sq_group_name.empty()) unmet.push_back("sq_group_name" + no_thread);
+    if (!options.sq_cpus.empty()) unmet.push_back("sq_cpus" + no_thread);
+    if (options.poll_sq_immediate_io) unmet.push_back("poll_sq_immediate_io" + no_thread);
   }
   if (options.defer_taskrun) {
     attempts.push_back({kDeferFlags, true, unmet});
@@ -54,15 +70,18 @@ bool serves(const Ring& ring) {
   return (ring.setup_flags() & IORING_SETUP_SQPOLL) == 0 || (ring.features() & IORING_FEAT_SQPOLL_NONFIXED) != 0;
 }
 
-Result<Ring> try_attempt(Kernel& kernel, const BackendOptions& options, const Attempt& attempt, unsigned capacity,
-                         unsigned sq_entries) {
+Result<RingSetup> try_attempt(Kernel& kernel, const BackendOptions& options, const Attempt& attempt, unsigned capacity,
+                              unsigned sq_entries) {
   RingOptions ring_options;
   // Without CQSIZE the CQ is twice the SQ, so the SQ decides what can be in flight.
   ring_options.sq_entries = attempt.cq_size ? sq_entries : std::max(capacity / 2, 1u);
   ring_options.cq_entries = attempt.cq_size ? capacity : 0;
   ring_options.setup_flags = attempt.flags;
   ring_options.sq_thread_idle = options.sq_idle;
-  return Ring::create(kernel, ring_options);
+  SqGroupPlace place;
+  Result<Ring> ring = SqGroupPlace::set_up(kernel, attempt.poll_thread, ring_options, &place);
+  if (!ring) return ring.error();
+  return RingSetup{std::move(ring).value(), attempt.unmet, std::move(place)};
 }
 
 }  // namespace
@@ -75,21 +94,21 @@ Result<RingSetup> set_up_ring(Kernel& kernel, const BackendOptions& options) {
   Error last;
   for (unsigned capacity = wanted;;) {
     for (const Attempt& attempt : attempts) {
-      Result<Ring> ring = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
-      if (ring && !serves(*ring)) continue;
-      if (ring && (ring->features() & IORING_FEAT_NODROP) == 0 && wanted < kLeastDroppingCapacity) {
+      Result<RingSetup> setup = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
+      if (setup && !serves(setup->ring)) continue;
+      if (setup && (setup->ring.features() & IORING_FEAT_NODROP) == 0 && wanted < kLeastDroppingCapacity) {
         capacity = wanted = kLeastDroppingCapacity;
-        ring = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
+        setup->place = {};
+        setup = try_attempt(kernel, options, attempt, capacity, std::min(wanted_sq, capacity));
       }
-      if (ring) {
-        RingSetup setup{std::move(ring).value(), attempt.unmet};
+      if (setup) {
         if (capacity != wanted) {
-          setup.unmet.push_back("capacity: " + std::to_string(setup.ring.cq_entries()) + " instead of " +
-                                std::to_string(wanted) + ", for " + last.message());
+          setup->unmet.push_back("capacity: " + std::to_string(setup->ring.cq_entries()) + " instead of " +
+                                 std::to_string(wanted) + ", for " + last.message());
         }
         return setup;
       }
-      last = ring.error();
+      last = setup.error();
       // Only EINVAL can be about flags, and EPERM about a poll thread (before 5.11); anything else would be the same
       // with fewer of them.
       const bool about_poll_thread =

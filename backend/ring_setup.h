@@ -5,6 +5,7 @@
 
 #include "assay/backend/backend_options.h"
 #include "assay/backend/ring.h"
+#include "assay/backend/sq_group.h"
 
 namespace assay::internal {
 
@@ -13,6 +14,8 @@ struct RingSetup {
   Ring ring;
   /// One line an option: what was asked for, and what was had instead or why not.
   std::vector<std::string> unmet;
+  /// The ring's place in its SQPOLL group, to be given up before the ring is.
+  SqGroupPlace place;
 };
 
 /// Sets up the ring that the options ask for, or the nearest that this kernel gives. Flags that it refuses (EINVAL) are

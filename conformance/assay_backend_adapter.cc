@@ -27,8 +27,8 @@ class UserOperation final : public Operation {
 
 class AssayBackendUnderTest final : public BackendUnderTest {
  public:
-  AssayBackendUnderTest(std::unique_ptr<Backend> backend, bool registers_files)
-      : registers_files_(registers_files), backend_(std::move(backend)) {}
+  AssayBackendUnderTest(std::unique_ptr<Backend> backend, std::unique_ptr<Backend> companion, bool registers_files)
+      : registers_files_(registers_files), companion_(std::move(companion)), backend_(std::move(backend)) {}
 
   Backend& backend() { return *backend_; }
 
@@ -159,6 +159,7 @@ class AssayBackendUnderTest final : public BackendUnderTest {
   }
 
   bool registers_files_;
+  std::unique_ptr<Backend> companion_;
   std::deque<Event> events_;
   std::deque<std::variant<OperationHandle, std::unique_ptr<UserOperation>>> operations_;
   // Last, so that it ends first, while everything that was added to it is still there: that is the harder way.
@@ -181,10 +182,17 @@ BackendSubject assay_backend_subject(std::string name, const BackendOptions& opt
             used.sq_entries = own_sizes.sq != 0 ? own_sizes.sq : settings.sq_entries;
             used.capacity = own_sizes.cq != 0 ? own_sizes.cq : wanted_cq;
             used.max_submit = std::min(used.max_submit, settings.sq_entries);
+            // A group of one ring would be none.
+            std::unique_ptr<Backend> companion;
+            if (!used.sq_group_name.empty()) {
+              Result<std::unique_ptr<Backend>> first = Backend::create(kernel, used);
+              if (!first) return first.error();
+              companion = std::move(*first);
+            }
             Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, used);
             if (!backend) return backend.error();
-            return std::unique_ptr<BackendUnderTest>(
-                std::make_unique<AssayBackendUnderTest>(std::move(*backend), used.registered_fds != 0));
+            return std::unique_ptr<BackendUnderTest>(std::make_unique<AssayBackendUnderTest>(
+                std::move(*backend), std::move(companion), used.registered_fds != 0));
           }};
 }
 

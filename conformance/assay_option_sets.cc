@@ -16,6 +16,9 @@ struct OptionSet {
   bool deferred = false;
   bool ring_fd = false;
   bool poll_cq = false;
+  bool poll_sq = false;
+  bool group = false;
+  bool immediate = false;
   bool batching = false;
   bool sq_of_2 = false;
   bool cq_of_2 = false;
@@ -23,12 +26,25 @@ struct OptionSet {
   unsigned registered_fds = 0;
 };
 
-// Batching and a CQ that holds no batch exclude each other; all other pairs are here.
+// DEFER_TASKRUN and SQPOLL exclude each other, as do batching and a CQ that holds no batch; all other pairs are here.
 constexpr std::array kOptionSets = {
     OptionSet{.name = "deferred", .deferred = true},
     OptionSet{.name = "deferred_ring_fd_batching", .deferred = true, .ring_fd = true, .batching = true},
     OptionSet{.name = "deferred_poll_cq_sq_of_2", .deferred = true, .poll_cq = true, .sq_of_2 = true},
     OptionSet{.name = "deferred_cq_of_2_ends_all", .deferred = true, .cq_of_2 = true, .ends_all = true},
+    OptionSet{.name = "poll_sq", .poll_sq = true},
+    OptionSet{.name = "poll_sq_batching_sq_of_2_ends_all",
+              .poll_sq = true,
+              .batching = true,
+              .sq_of_2 = true,
+              .ends_all = true},
+    OptionSet{
+        .name = "poll_sq_poll_cq_ring_fd_cq_of_2", .ring_fd = true, .poll_cq = true, .poll_sq = true, .cq_of_2 = true},
+    OptionSet{.name = "poll_sq_group_immediate_registered_fds",
+              .poll_sq = true,
+              .group = true,
+              .immediate = true,
+              .registered_fds = 64},
     OptionSet{.name = "poll_cq_batching_ends_all", .poll_cq = true, .batching = true, .ends_all = true},
     OptionSet{.name = "ring_fd_sq_of_2_cq_of_2_ends_all",
               .ring_fd = true,
@@ -49,6 +65,11 @@ CapabilitySet claims_of(const OptionSet& set) {
     claims.erase(C::kChains);
     claims.erase(C::kTurnOrder);
   }
+  // The poll thread looks when it likes, and where it has to wait for a processor a time limit comes first.
+  if (set.poll_sq) {
+    claims.erase(C::kPromptTurns);
+    claims.erase(C::kFdEventTimeouts);
+  }
   // The clock is read every so many spins only, and a batch is waited for.
   if (set.poll_cq || set.batching) {
     claims.erase(C::kExactTimers);
@@ -66,6 +87,9 @@ std::vector<BackendSubject> assay_option_sets() {
     options.defer_taskrun = set.deferred;
     options.register_ring_fd = set.ring_fd;
     options.poll_cq = set.poll_cq;
+    options.poll_sq = set.poll_sq;
+    if (set.group) options.sq_group_name = "suite";
+    options.poll_sq_immediate_io = set.immediate;
     if (set.batching) {
       options.batch_size = 4;
       options.batch_timeout = 100us;

@@ -158,6 +158,7 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     internal::add_reference_sockets(all);
     internal::add_reference_messages(all);
     internal::add_reference_accept(all);
+    internal::add_reference_poll_thread(all);
     internal::add_reference_registered_files(all);
     internal::add_reference_waits(all);
     return all;

@@ -24,6 +24,7 @@ void add_reference_files(BackendBehaviours& behaviours);
 void add_reference_sockets(BackendBehaviours& behaviours);
 void add_reference_messages(BackendBehaviours& behaviours);
 void add_reference_accept(BackendBehaviours& behaviours);
+void add_reference_poll_thread(BackendBehaviours& behaviours);
 void add_reference_registered_files(BackendBehaviours& behaviours);
 void add_reference_waits(BackendBehaviours& behaviours);
 void add_reference_receives(BackendBehaviours& behaviours);
