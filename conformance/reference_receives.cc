@@ -140,7 +140,7 @@ void one_that_waits_for_a_buffer_can_be_cancelled(BackendScenario& s) {
   const Pool pool = new_pool(s, 2);
   Received received(s), starved(s);
   received.keeps = true;
-  reference_backend(s).recv_each(first.near.get(), pool, 0, received.callback());
+  const OperationHandle holder = reference_backend(s).recv_each(first.near.get(), pool, 0, received.callback());
   write_text(first.far.get(), numbers(2 * kBytes));
   s.run_until([&] { return received.kept.size() == 2; });
   const OperationHandle handle = reference_backend(s).recv_each(second.near.get(), pool, 0, starved.callback());
@@ -151,6 +151,8 @@ void one_that_waits_for_a_buffer_can_be_cancelled(BackendScenario& s) {
   received.kept.clear();
   s.settle();
   EXPECT_EQ(starved.text, "");
+  // It is told what `received` keeps, which ends here.
+  cancel_and_see(s, holder, received.last);
 }
 
 void buffers_are_given_back_by_other_threads(BackendScenario& s) {
