@@ -254,17 +254,14 @@ void interrupts_a_wait_harmlessly(BackendScenario& s) {
 }  // namespace
 
 void internal::add_backend_signals(BackendBehaviours& behaviours) {
-  const auto add = [&](const char* name, CapabilitySet capabilities, void (*body)(BackendScenario&), Needs needs = {},
-                       FaultPoints cannot_carry = {}) {
+  const auto add = [&](const char* name, CapabilitySet capabilities, void (*body)(BackendScenario&), Needs needs = {}) {
     behaviours.push_back({.suite = "BackendSignals",
                           .name = name,
                           .capabilities = capabilities,
                           .body = body,
-                          .needs = std::move(needs),
-                          .cannot_carry = cannot_carry});
+                          .needs = std::move(needs)});
   };
   const Needs real_clock{.real_clock = true};
-  // The burst of TheHandlerKeepsErrno takes long, and no call of the ring has a part in it: once a kernel is enough.
   add("IsTold", {C::kSignals}, is_told);
   add("IsToldWhenItCameBeforeTheFirstRun", {C::kSignals}, is_told_when_it_came_before_the_first_run);
   add("StaysAfterItWasTold", {C::kSignals}, stays_after_it_was_told);
@@ -278,8 +275,13 @@ void internal::add_backend_signals(BackendBehaviours& behaviours) {
   add("TheEndOfOneLoopLeavesTheOther", {C::kSignals}, the_end_of_one_loop_leaves_the_other);
   add("IsNotLostWhileTheLoopIsBusy", {C::kSignals, C::kFdEvents}, is_not_lost_while_the_loop_is_busy);
   add("ABurstIsToldAtLeastOnce", {C::kSignals}, a_burst_is_told_at_least_once);
-  add("TheHandlerKeepsErrno", {C::kSignals}, the_handler_keeps_errno, {}, carried_by_default());
   add("AnEventDoesNotMakeTurnsSpin", {C::kSignals}, an_event_does_not_make_turns_spin);
+  // The burst takes long, and no call of the ring has a part in it: with a plan of its own it is run once a kernel.
+  behaviours.push_back({.suite = "BackendSignals",
+                        .name = "TheHandlerKeepsErrno",
+                        .capabilities = {C::kSignals},
+                        .body = the_handler_keeps_errno,
+                        .own_plan = kFaultLayer});
   add("EndsAWait", {C::kSignals}, ends_a_wait, real_clock);
   add("InterruptsAWaitHarmlessly", {C::kTimers, C::kInterruptions}, interrupts_a_wait_harmlessly, real_clock);
 }

@@ -229,7 +229,16 @@ void register_assay_backend_suites(std::span<const KernelCase> kernels) {
   register_backend_suites(standard_backend_cases(assay_backend_subject(), kernels));
   std::vector<BackendCase> cases;
   for (const BackendSubject& subject : assay_option_sets()) {
-    for (const KernelCase& kernel : kernels) cases.push_back({kernel, subject});
+    for (const KernelCase& kernel : kernels) {
+      cases.push_back({kernel, subject});
+      // Two profiles, an old and a new one, are enough for what options and plans could do to each other; neither is
+      // compared with a real kernel test by test.
+      const bool with_plans = kernel.name == "sim:linux-5.10.0" || kernel.name == "sim:linux-running";
+      if (!with_plans || !kernel.options.plan.empty()) continue;
+      for (const char* plan : {"enter/eintr:every=2", "enter/eagain:every=3", "enter/take:k=1"}) {
+        if (Result<KernelCase> bent = with_plan(kernel, plan)) cases.push_back({std::move(*bent), subject});
+      }
+    }
   }
   register_backend_suites(cases, {.own_plans = false});
 }
