@@ -152,6 +152,7 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     internal::add_backend_wake(all);
     internal::add_backend_life(all);
     internal::add_backend_faults(all);
+    internal::add_reference_life(all);
     internal::add_reference_receives(all);
     internal::add_reference_recovery(all);
     internal::add_reference_files(all);

@@ -27,6 +27,7 @@ void add_reference_accept(BackendBehaviours& behaviours);
 void add_reference_poll_thread(BackendBehaviours& behaviours);
 void add_reference_registered_files(BackendBehaviours& behaviours);
 void add_reference_waits(BackendBehaviours& behaviours);
+void add_reference_life(BackendBehaviours& behaviours);
 void add_reference_receives(BackendBehaviours& behaviours);
 void add_reference_recovery(BackendBehaviours& behaviours);
 

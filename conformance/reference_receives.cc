@@ -529,6 +529,17 @@ void answers_that_pass_do_not_end_it(BackendScenario& s) {
   }
 }
 
+/// Has the kernel drop the completion of one NOP, and the loop find out.
+void lose_a_nop(BackendScenario& s) {
+  Owed& lost = s.owe("the NOP whose completion is dropped");
+  const FaultScope scope = s.inject("cqe/full:nth=1:op=NOP,cqe/drop:nth=1");
+  must(s.backend().submit(
+      must(s.backend().make_operation([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, lost.callback()))));
+  s.timer(s.moment(), s.tell().callback());
+  s.run_until(lost);
+  EXPECT_EQ(lost.res, -EBADR);
+}
+
 void buffers_and_receives_survive_a_recovery(BackendScenario& s) {
   SocketPair pair = make_stream_pair();
   const Pool pool = new_pool(s);
@@ -537,15 +548,7 @@ void buffers_and_receives_survive_a_recovery(BackendScenario& s) {
   reference_backend(s).recv_each(pair.near.get(), pool, 0, received.callback());
   write_text(pair.far.get(), "before ");
   s.run_until([&] { return received.text.size() == 7; });
-  {
-    Owed& lost = s.owe("the NOP whose completion is dropped");
-    const FaultScope scope = s.inject("cqe/full:nth=1:op=NOP,cqe/drop:nth=1");
-    must(s.backend().submit(
-        must(s.backend().make_operation([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, lost.callback()))));
-    s.timer(s.moment(), s.tell().callback());
-    s.run_until(lost);
-    EXPECT_EQ(lost.res, -EBADR);
-  }
+  lose_a_nop(s);
   EXPECT_EQ(reference_backend(s).counters().recoveries, 1u);
   received.kept.clear();
   received.keeps = false;
@@ -556,6 +559,27 @@ void buffers_and_receives_survive_a_recovery(BackendScenario& s) {
   pair.far.reset();
   s.run_until(received.last);
   EXPECT_EQ(received.last.res, 0);
+  EXPECT_EQ(pool.free(), pool.count());
+}
+
+void one_that_waits_for_a_buffer_survives_a_recovery(BackendScenario& s) {
+  SocketPair pair = make_stream_pair();
+  const Pool pool = new_pool(s, 2);
+  Received received(s);
+  received.keeps = true;
+  const std::string text = numbers(5 * kBytes);
+  reference_backend(s).recv_each(pair.near.get(), pool, 0, received.callback());
+  write_text(pair.far.get(), text);
+  pair.far.reset();
+  s.run_until([&] { return received.kept.size() == 2; });
+  s.settle();
+  lose_a_nop(s);
+  EXPECT_EQ(received.kept.size(), 2u);
+  received.keeps = false;
+  received.kept.clear();
+  s.run_until(received.last);
+  EXPECT_EQ(received.last.res, 0);
+  EXPECT_EQ(received.text, text);
   EXPECT_EQ(pool.free(), pool.count());
 }
 
@@ -628,6 +652,9 @@ void internal::add_reference_receives(BackendBehaviours& behaviours) {
   pools.add_injecting("AnswersThatPassDoNotEndIt", answers_that_pass_do_not_end_it, "cqe/errno:errno=EINVAL",
                       buffer_rings);
   pools.add_injecting("BuffersAndReceivesSurviveARecovery", buffers_and_receives_survive_a_recovery,
+                      "cqe/full:nth=1:op=NOP,cqe/drop:nth=1", {.opcodes = {IORING_OP_ASYNC_CANCEL}});
+
+  pools.add_injecting("OneThatWaitsForABufferSurvivesARecovery", one_that_waits_for_a_buffer_survives_a_recovery,
                       "cqe/full:nth=1:op=NOP,cqe/drop:nth=1", {.opcodes = {IORING_OP_ASYNC_CANCEL}});
 
   ReferenceSuite own(behaviours, "ReferenceReceivesIntoOwnMemory", {IORING_OP_RECV, IORING_OP_RECVMSG, IORING_OP_READ});
