@@ -92,7 +92,7 @@ void AllocatingReceive::complete(const Completion& completion) {
   // In flight while the callback runs, which may want to cancel it; asked for more memory only afterwards, since it may
   // well be the same.
   const bool goes_on = requests_.park(*this).has_value();
-  callback_(result, true);
+  callback_.tell(result, true);
   goes_on ? requests_.unpark(*this) : end(-ECANCELED);
 }
 
@@ -100,7 +100,7 @@ void AllocatingReceive::cancelled(const Completion& completion) {
   const int result = completion.res;
   const bool is_request = step_ == Step::kRequest && has_memory();
   // What was received all the same is told: it is gone from the file.
-  if (is_request && (result > 0 || (result == 0 && source_.has_datagrams()))) callback_(result, true);
+  if (is_request && (result > 0 || (result == 0 && source_.has_datagrams()))) callback_.tell(result, true);
   const bool says_something = result < 0 && result != -EINTR && result != -EAGAIN;
   end((is_request && says_something) || result == -EBADR ? result : -ECANCELED);
 }
@@ -110,7 +110,7 @@ void AllocatingReceive::end(int result) {
   out_of_memory_ = false;
   allocate_ = nullptr;
   allocate_message_ = nullptr;
-  std::exchange(callback_, nullptr)(result, false);
+  callback_.end(result, false);
   pool_.give_back(*this);
 }
 

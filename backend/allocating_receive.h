@@ -59,7 +59,7 @@ class AllocatingReceive final : public Operation {
   KeptArguments kept_;
   AllocateCallback allocate_;
   AllocateMessageCallback allocate_message_;
-  RepeatedCallback callback_;
+  LastingCallback<void(int res, bool more)> callback_;
 };
 
 }  // namespace internal

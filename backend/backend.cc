@@ -9,6 +9,7 @@
 #include "assay/backend/kernel_support.h"
 #include "assay/backend/ring_setup.h"
 #include "assay/backend/submit_errors.h"
+#include "assay/backend/tracepoints.h"
 
 namespace assay {
 namespace {
@@ -34,6 +35,9 @@ constexpr unsigned kDrainAnswers = 1000;
 // How often callbacks may start new operations while the backend is destroyed.
 constexpr unsigned kDrainRounds = 64;
 
+// How often the user is warned of one thing.
+constexpr nanoseconds kWarningInterval = 10s;
+
 timespec to_timespec(nanoseconds duration) { return {.tv_sec = duration / 1s, .tv_nsec = (duration % 1s).count()}; }
 
 }  // namespace
@@ -58,7 +62,8 @@ Result<std::unique_ptr<Backend>> Backend::create(Kernel& kernel, const BackendOp
   if (!setup) return setup.error();
   Result<int> event_fd = internal::WakeUp::create_eventfd();
   if (!event_fd) return event_fd.error();
-  std::unique_ptr<Backend> backend(new Backend(kernel, options, std::move(setup).value(), *event_fd));
+  // The global operator, since the class's own delete is not for a constructor that throws.
+  std::unique_ptr<Backend> backend(::new Backend(kernel, options, std::move(setup).value(), *event_fd));
   if (options.initial_provided_buffers.count != 0) {
     Result<BufferPool> pool = BufferPool::create(*backend, options.initial_provided_buffers);
     if (!pool) return pool.error();
@@ -86,15 +91,27 @@ Backend::Backend(Kernel& kernel, const BackendOptions& options, internal::RingSe
   report_unmet("registered_fds", registered_files_.problem());
 }
 
-Backend::~Backend() {
-  assert(!running_);
-  provided_buffers_.reset();
+Backend::~Backend() { end(); }
+
+void Backend::operator delete(Backend* backend, std::destroying_delete_t) {
+  if (backend->running_) {
+    backend->end();
+    return;
+  }
+  backend->~Backend();
+  ::operator delete(static_cast<void*>(backend));
+}
+
+// All of the destruction that somebody is told of. What was called on a backend that ended is refused.
+void Backend::end() {
   while (internal::Attachment* attachment = attachments_) {
     attachment->backend_gone();
     attachments_ = attachment->next_;
     if (attachments_ != nullptr) attachments_->previous_ = nullptr;
     attachment->backend_ = nullptr;
   }
+  if (std::exchange(ended_, true)) return;
+  provided_buffers_.reset();
   timers_.clear();
   receive_messages(nullptr);
   requests_.refuse_more();
@@ -129,13 +146,24 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
   if (auto started = start(); !started) return started.error();
   running_ = true;
   told_ = 0;
+  if (nesting_.in_use()) {
+    nesting_.take_back();
+    wake_up_.sleep_here();
+  }
   std::optional<Error> error;
   for (;;) {
     fd_events_.begin_turn();
     fd_events_.arm();
     if (break_requested_.load(std::memory_order_relaxed)) break;
-    if (mode != LoopMode::kForever && !is_alive()) break;
+    // What woke an outer loop may be the loop's own, and has to be used up all the same.
+    const bool must_look = mode == LoopMode::kForever || (mode == LoopMode::kNonblock && nesting_.in_use());
+    if (!must_look && !is_alive()) break;
     Turn turn = run_turn(mode != LoopMode::kNonblock);
+    if (ended_) {
+      running_ = false;
+      delete this;
+      return LoopStatus::kNoEvents;
+    }
     error = std::move(turn.error);
     if (error || mode == LoopMode::kNonblock) break;
     if (mode == LoopMode::kOnce && (told_ != 0 || turn.woken)) break;
@@ -144,9 +172,35 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
   if (break_requested_.load(std::memory_order_relaxed)) break_requested_.store(false);
   running_ = false;
   now_is_fresh_ = false;
+  if (nesting_.in_use()) hand_over();
   if (error) return *std::move(error);
   if (told_ != 0) return LoopStatus::kHadEvents;
   return is_alive() ? LoopStatus::kNothingToDo : LoopStatus::kNoEvents;
+}
+
+// Nobody waits in this loop from here on, so what it would wait for has to reach the descriptor.
+void Backend::hand_over() {
+  bool look = !fd_events_.look_again();
+  fd_events_.arm();
+  nesting_.arm_timeout(timers_.empty() ? std::nullopt : std::optional(timers_.earliest()));
+  look = requests_.submit() < 0 || look;
+  wake_up_.sleep_elsewhere(nesting_.fd());
+  look = !nesting_.hand_over() || look;
+  look = !wake_up_.fall_asleep() || look;
+  // Asked last: what comes later signals the descriptor by itself.
+  const bool unsubmitted = (ring().setup_flags() & IORING_SETUP_SQPOLL) == 0 && ring().sq_ready() != 0;
+  if (look || unsubmitted || ring().cq_overflow_count() != dropped_ || requests_.has_completed() ||
+      requests_.has_next_turn() || ring().cq_needs_enter() || has_posted_.load() || signals_.any()) {
+    nesting_.signal();
+  }
+}
+
+Result<int> Backend::pollable_fd() {
+  if (auto started = start(); !started) return started.error();
+  const bool nested_already = nesting_.in_use();
+  if (auto begun = nesting_.begin(); !begun) return begun.error();
+  if (!running_ && !nested_already) hand_over();
+  return nesting_.fd();
 }
 
 // What is put off to the first run, since only then the loop's thread is known.
@@ -200,13 +254,19 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   Turn turn;
   ++turns_;
   wake_up_.arm();
+  requests_.take_next_turn();
+  if (options_.before_wait) {
+    now_is_fresh_ = false;
+    options_.before_wait();
+    if (ended_) return turn;
+  }
   std::optional<nanoseconds> timeout;
   if (!timers_.empty()) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
-  may_wait =
-      may_wait && !requests_.has_completed() && !signals_.any() && !has_posted_.load() && !(timeout && *timeout == 0ns);
+  may_wait = may_wait && !requests_.has_completed() && !requests_.has_next_turn() && !signals_.any() &&
+             !has_posted_.load() && !(timeout && *timeout == 0ns);
   if (!fd_events_.look_again()) may_wait = false;
   fd_events_.arm();
   if (may_wait) may_wait = wake_up_.fall_asleep();
@@ -215,9 +275,16 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   int answer = 0;
   // What a submission posts takes the room in the CQ before what waits in the kernel's backlog, which would starve.
   if (ring().cq_has_overflow() && ring().cq_ready() == 0) answer = ring().get_events();
-  if (answer >= 0) answer = enter_kernel(may_wait && !requests_.has_completed(), timeout);
+  may_wait = may_wait && !requests_.has_completed();
+  ASSAY_TRACEPOINT3(wait_begin, this, may_wait, timeout ? timeout->count() : -1);
+  if (answer >= 0) answer = enter_kernel(may_wait, timeout);
+  ASSAY_TRACEPOINT3(wait_end, this, answer, ring().cq_ready());
   turn.woken = wake_up_.awake();
   now_is_fresh_ = false;
+  if (options_.after_wait) {
+    options_.after_wait();
+    if (ended_) return turn;
+  }
 
   bool short_of_something = false;
   turn.error = handle_answer(answer, &short_of_something);
@@ -227,11 +294,17 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   run_posted();
   const std::uint64_t completions_before = requests_.counters().completions;
   fd_events_.dispatch();
-  told_ += requests_.dispatch(options_.max_get);
+  ASSAY_TRACEPOINT2(batch_begin, this, ring().cq_ready());
+  const unsigned told = requests_.dispatch(options_.max_get);
+  ASSAY_TRACEPOINT2(batch_end, this, told);
+  told_ += told;
+  // Nothing is left then that any of these could have told.
+  if (ended_) return turn;
   fd_events_.reaped(!requests_.has_completed() && !ring().cq_needs_enter());
   cancel_repetition_.arm_if_needed();
   const bool reaped = requests_.counters().completions != completions_before;
-  if (answer == -EBADR || has_dropped()) {
+  const bool dropped = has_dropped();
+  if (answer == -EBADR || dropped) {
     if (options_.when_dropped == WhenDropped::kRecover) {
       turn.error.reset();
       recover();
@@ -240,6 +313,7 @@ Backend::Turn Backend::run_turn(bool may_wait) {
       end_what_is_lost();
     }
   }
+  if (ended_) return turn;
   if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
   return turn;
 }
@@ -251,9 +325,9 @@ void Backend::CancelRepetition::arm_if_needed() {
 
 void Backend::CancelRepetition::expired() { backend_.requests_.repeat_unheard_cancels(); }
 
-// Whether completions were lost that enter says nothing of.
+// Whether completions were lost of which enter has said nothing. Before 5.19 it never does, and later only to those who
+// wait, which a nested loop does not.
 bool Backend::has_dropped() {
-  if (requests_.support().says_that_it_dropped) return false;
   const unsigned dropped = ring().cq_overflow_count();
   return std::exchange(dropped_, dropped) != dropped;
 }
@@ -263,6 +337,7 @@ bool Backend::has_dropped() {
 void Backend::recover() {
   ++recoveries_;
   const internal::RecoveryCounts counts = requests_.salvage();
+  if (ended_) return;
   lost_ += counts.lost;
   restarted_ += counts.restarted;
   told_ += counts.told;
@@ -278,6 +353,7 @@ void Backend::recover() {
   }
   for (internal::PooledBuffers* group : buffer_groups_) group->register_with(next ? *next : ring());
   dropped_ = next ? 0 : ring().cq_overflow_count();
+  if (next) nesting_.ring_replaced();
   requests_.resume(std::move(next));
 }
 
@@ -288,6 +364,9 @@ void Backend::end_what_is_lost() {
   }
   told_ += requests_.dispatch(ring().cq_entries());
   told_ += requests_.end_in_flight(-EBADR);
+  // Enter may still have to say so, and the next run is to hear nothing of it.
+  if (!ended_ && requests_.support().says_that_it_dropped && !requests_.has_completed())
+    (void)requests_.submit_and_wait(0ns);
 }
 
 // Waits without sleeping. What a sleeping loop would be woken for has to be looked for here.
@@ -331,7 +410,10 @@ int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {
 
 // Each answer is dealt with here, on purpose. The error is what the loop's caller is told.
 std::optional<Error> Backend::handle_answer(int answer, bool* short_of_something) {
-  if (ring().cq_has_overflow()) ++overflows_;
+  if (ring().cq_has_overflow()) {
+    ++overflows_;
+    warn_of_overflow();
+  }
   if (answer >= 0) {
     back_off_ = 0ns;
     return std::nullopt;
@@ -355,12 +437,21 @@ std::optional<Error> Backend::handle_answer(int answer, bool* short_of_something
   return Error::from_errno(answer, std::string(internal::explain_submit_error(answer)));
 }
 
+void Backend::warn_of_overflow() {
+  if (!options_.on_warning) return;
+  const nanoseconds time = now();
+  if (warned_at_ && time - *warned_at_ < kWarningInterval) return;
+  warned_at_ = time;
+  options_.on_warning("the CQ overflows: the kernel keeps what has no room, which costs time and memory; `capacity` " +
+                      std::to_string(ring().cq_entries()) + " is too small for what is in flight");
+}
+
 void Backend::expire_timers() {
   if (!timers_.empty()) timers_.expire(now());
 }
 
 void Backend::run_posted() {
-  if (!has_posted_.load()) return;
+  if (ended_ || !has_posted_.load()) return;
   {
     const std::lock_guard lock(posted_mutex_);
     running_posted_.swap(posted_);
@@ -369,6 +460,7 @@ void Backend::run_posted() {
   for (UniqueFunction<void()>& function : running_posted_) {
     about_to_call();
     function();
+    if (ended_) return;
   }
   running_posted_.clear();
 }
@@ -388,6 +480,10 @@ void Backend::loop_break() noexcept {
 
 Result<void> Backend::submit_outstanding() {
   if (!started_) return {};
+  if (nesting_.in_use() && !running_) {
+    hand_over();
+    return {};
+  }
   fd_events_.arm();
   const int answer = requests_.submit();
   if (answer >= 0) return {};

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@
 #include "assay/backend/fd_events.h"
 #include "assay/backend/kernel.h"
 #include "assay/backend/kernel_ways.h"
+#include "assay/backend/nesting.h"
 #include "assay/backend/operation.h"
 #include "assay/backend/operations.h"
 #include "assay/backend/registered_file.h"
@@ -97,7 +99,7 @@ struct BackendCounters {
 /// Belongs to the thread that runs the loop; only `wake`, `post` and `loop_break` may be called from others. Callbacks
 /// run inside `loop` or the destructor, never inside the call that started something, and must not throw. Nothing that
 /// a kernel may answer aborts the process, loses a callback or calls one twice.
-class Backend : public Operations {
+class Backend final : public Operations {
  public:
   /// Sets up ring and eventfd. The Kernel must outlive the Backend. Nothing is left behind on failure, and the error
   /// names the call that failed: see `is_unavailable`.
@@ -107,8 +109,13 @@ class Backend : public Operations {
   /// awaited, each callback runs exactly once. Events and timers are detached and not told; posted functions that did
   /// not run yet are dropped. Bounded: what a kernel cannot cancel (before 5.5) is told -ECANCELED after a second
   /// without progress. Must run on the loop's thread with defer_taskrun or register_ring_fd; on another the ring is
-  /// closed without awaiting. Must not run inside a callback.
+  /// closed without awaiting.
+  ///
+  /// A callback may destroy the Backend that called it. All this is done by then, except that the memory is given back
+  /// when the loop returns, which is next: nobody else is called, and it says kNoEvents.
   ~Backend();
+  /// What `delete` does, so that a Backend outlives its running loop.
+  static void operator delete(Backend* backend, std::destroying_delete_t);
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
 
@@ -136,7 +143,15 @@ class Backend : public Operations {
   /// by the next run. From any thread and from signal handlers.
   void loop_break() noexcept;
   /// Gives the kernel what is queued, without waiting for the next turn. Before the loop's first run it does nothing.
+  /// While the loop does not run and was nested (`pollable_fd`), it brings all to the kernel that was started since:
+  /// timers too.
   Result<void> submit_outstanding();
+  /// A descriptor that is readable when a turn of the loop would have something to do, so that another loop (a Backend,
+  /// epoll, poll) can wait for this one: whenever it is readable, call `loop(LoopMode::kNonblock)`. The same each time,
+  /// the Backend's own, to be neither read nor closed. What was started outside of this loop's callbacks is waited for
+  /// once `submit_outstanding` was called; `wake` and `post` need nothing. The first call binds the loop to this thread
+  /// as its first run does. ENOTSUP before Linux 5.4.
+  Result<int> pollable_fd();
   /// Ends the wait of the running loop, or of the next one that would wait. From any thread and from signal handlers.
   void wake() noexcept { wake_up_.wake(); }
   /// Runs the function on the loop's thread, in its next turn. From any thread.
@@ -151,6 +166,9 @@ class Backend : public Operations {
   Result<OperationHandle> submit(Operation& operation) { return requests_.queue(operation); }
   /// The same, and gives the kernel everything that is queued at once.
   Result<OperationHandle> submit_now(Operation& operation);
+  /// Queues it for the next turn: no batch that fills up before takes it along, and no submit_outstanding. From a
+  /// callback, `before_wait` included, that is the turn after this one.
+  Result<OperationHandle> submit_next_turn(Operation& operation) { return requests_.queue_next_turn(operation); }
   /// Queues operations as a chain: each starts when the one before it has ended, in one submission. E2BIG when the SQ
   /// could never hold it; EINPROGRESS when one is in flight. Nothing is queued then. Since Linux 5.3.
   Result<void> submit_chain(std::span<Operation* const> operations, ChainKind kind = ChainKind::kStopAtFailure) {
@@ -207,7 +225,9 @@ class Backend : public Operations {
 
   Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd);
 
+  void end();
   Result<void> start();
+  void hand_over();
   bool is_alive();
   Turn run_turn(bool may_wait);
   bool has_dropped();
@@ -218,6 +238,7 @@ class Backend : public Operations {
   int spin(std::optional<std::chrono::nanoseconds> timeout);
   int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
   std::optional<Error> handle_answer(int answer, bool* back_off);
+  void warn_of_overflow();
   void expire_timers();
   void run_posted();
   void back_off(std::optional<std::chrono::nanoseconds> timeout);
@@ -237,6 +258,7 @@ class Backend : public Operations {
   internal::SignalSource signals_;
   internal::TimerQueue timers_;
   CancelRepetition cancel_repetition_{*this};
+  internal::Nesting nesting_{requests_};
 
   internal::Attachment* attachments_ = nullptr;
   internal::FdEvents fd_events_{requests_};
@@ -251,11 +273,13 @@ class Backend : public Operations {
 
   bool started_ = false;
   bool running_ = false;
+  bool ended_ = false;           // destroyed, but for the memory
   std::thread::id loop_thread_;  // only where the ring is bound to its thread
   std::chrono::nanoseconds now_{0};
   bool now_is_fresh_ = false;
   std::chrono::nanoseconds back_off_{0};
-  unsigned dropped_ = 0;
+  std::optional<std::chrono::nanoseconds> warned_at_;
+  unsigned dropped_ = 0;  // completions, by the ring's counter, that were dealt with
   std::uint64_t told_ = 0;
   std::uint64_t turns_ = 0;
   std::uint64_t interruptions_ = 0;

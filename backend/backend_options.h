@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "assay/backend/buffer_pool.h"
@@ -74,6 +75,14 @@ struct BackendOptions {
   unsigned registered_fds = 0;
   /// A BufferPool made with the backend, which Backend::provided_buffers is; none with a count of 0.
   BufferPoolSize initial_provided_buffers;
+  /// Called in each turn, on the loop's thread: before the loop submits and waits, when it is not known yet how long,
+  /// and right after, before anybody else is called. What the first one starts goes along with the submission. They may
+  /// do what callbacks may, and, as these, not run the loop.
+  std::function<void()> before_wait;
+  std::function<void()> after_wait;
+  /// Told, in a sentence, what goes on but should not: the CQ overflows, so that `capacity` is too small for what is in
+  /// flight. On the loop's thread, and at most once in ten seconds of the Kernel's clock; the counters miss nothing.
+  std::function<void(std::string_view)> on_warning;
   WhenDropped when_dropped = WhenDropped::kRecover;
 };
 

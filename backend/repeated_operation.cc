@@ -98,7 +98,7 @@ RepeatedOperation::Outcome RepeatedOperation::judge(int* result) {
 
 void RepeatedOperation::complete(const Completion& completion) {
   if (completion.more()) {
-    callback_(completion.res, true);
+    callback_.tell(completion.res, true);
     return;
   }
   int result = completion.res;
@@ -106,7 +106,7 @@ void RepeatedOperation::complete(const Completion& completion) {
     case Outcome::kResult:
       // In flight again before the callback runs, which may want to cancel it.
       if (requests_.queue(*this)) {
-        callback_(result, true);
+        callback_.tell(result, true);
         return;
       }
       break;
@@ -123,7 +123,7 @@ void RepeatedOperation::complete(const Completion& completion) {
 void RepeatedOperation::cancelled(const Completion& completion) {
   // What was accepted all the same is told: somebody must close it.
   if (completion.more()) {
-    callback_(completion.res, true);
+    callback_.tell(completion.res, true);
     return;
   }
   const bool did_nothing =
@@ -133,7 +133,7 @@ void RepeatedOperation::cancelled(const Completion& completion) {
 
 void RepeatedOperation::end(int result) {
   file_ = File(-1);
-  std::exchange(callback_, nullptr)(result, false);
+  callback_.end(result, false);
   pool_.give_back(*this);
 }
 

@@ -57,7 +57,7 @@ class RepeatedOperation final : public Operation {
   bool plain_ = false;
   bool polls_first_ = false;
   Step step_ = Step::kRequest;
-  RepeatedCallback callback_;
+  LastingCallback<void(int res, bool more)> callback_;
 };
 
 }  // namespace internal

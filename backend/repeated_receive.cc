@@ -300,12 +300,12 @@ void RepeatedReceive::drop_picked(unsigned flags) {
 void RepeatedReceive::tell(ProvidedBuffer buffer) {
   const int bytes = static_cast<int>(buffer.size());
   if (!message_callback_) {
-    callback_(bytes, std::move(buffer), true);
+    callback_.tell(bytes, std::move(buffer), true);
     return;
   }
   ReceivedMessage message(std::move(buffer), room_);
   const int payload = static_cast<int>(message.payload().size());
-  message_callback_(payload, std::move(message), true);
+  message_callback_.tell(payload, std::move(message), true);
 }
 
 void RepeatedReceive::end(int result) {
@@ -314,11 +314,13 @@ void RepeatedReceive::end(int result) {
   step_ = Step::kRequest;
   refused_ = false;
   // Kept until the callback has run, which may destroy the last handle of the pool.
-  const std::shared_ptr<PooledBuffers> group = std::move(group_);
+  // So it is while an earlier call has destroyed the backend, and its buffers are still told.
+  std::shared_ptr<PooledBuffers> group;
+  if (!callback_.running() && !message_callback_.running()) group = std::move(group_);
   if (message_callback_) {
-    std::exchange(message_callback_, nullptr)(result, {}, false);
+    message_callback_.end(result, ReceivedMessage{}, false);
   } else {
-    std::exchange(callback_, nullptr)(result, {}, false);
+    callback_.end(result, ProvidedBuffer{}, false);
   }
   pool_.give_back(*this);
 }

@@ -95,8 +95,8 @@ class RepeatedReceive final : public Operation {
   iovec payload_{};
   KeptArguments kept_;
   __kernel_timespec pause_{};
-  ReceiveCallback callback_;
-  MessageCallback message_callback_;
+  LastingCallback<void(int, ProvidedBuffer, bool)> callback_;
+  LastingCallback<void(int, ReceivedMessage, bool)> message_callback_;
 };
 
 }  // namespace internal

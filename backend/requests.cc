@@ -124,6 +124,23 @@ void Requests::unpark(Operation& operation) {
   if (!backlog_.empty() || !place(index)) wait_in_backlog({index, table_[index].generation}, true);
 }
 
+Result<OperationHandle> Requests::queue_next_turn(Operation& operation) {
+  Result<OperationHandle> parked = park(operation);
+  if (parked) next_turn_.push_back({parked->index, parked->generation});
+  return parked;
+}
+
+void Requests::take_next_turn() {
+  // Queueing calls nobody back, so the list does not change meanwhile.
+  for (const Queued& queued : next_turn_) {
+    Slot& slot = table_[queued.index];
+    if (slot.generation != queued.generation || slot.state != SlotState::kParked) continue;
+    slot.state = SlotState::kBacklog;
+    if (!backlog_.empty() || !place(queued.index)) wait_in_backlog(queued, true);
+  }
+  next_turn_.clear();
+}
+
 OperationHandle Requests::queue_ended(Operation& operation, std::int32_t result) {
   const std::uint32_t index = take_slot(operation, RequestOwner::kUser);
   end_later(index, result);
@@ -227,6 +244,10 @@ int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
   if (!timeout) return submitted(ring_.submit_and_wait(1));
   if (support_.limits_waits) return submitted(ring_.submit_and_wait(1, *timeout));
   return submit_and_poll(*timeout);
+}
+
+std::uint64_t Requests::user_data_of(const Operation& operation) {
+  return operation.requests_ == this ? table_.user_data(operation.slot_) : InFlightTable::kNobody;
 }
 
 std::chrono::nanoseconds Requests::now() {

@@ -69,12 +69,21 @@ class Requests {
   /// From now on submission may enter the kernel; before, the ring may not be enabled or its thread not known.
   void allow_entering() noexcept { may_enter_ = true; }
   /// From now on nothing can be queued.
-  void refuse_more() noexcept { refuses_ = true; }
+  void refuse_more() noexcept {
+    refuses_ = true;
+    // A callback that recovery calls may be what ends everything: nothing starts anew then.
+    recovering_ = false;
+  }
 
   // Queueing.
 
   Result<OperationHandle> queue(Operation& operation, RequestOwner owner = RequestOwner::kUser);
   Result<void> queue_chain(std::span<Operation* const> operations, bool hard);
+  /// The same in the next turn, and in no submission before.
+  Result<OperationHandle> queue_next_turn(Operation& operation);
+  bool has_next_turn() const noexcept { return !next_turn_.empty(); }
+  /// A turn begins.
+  void take_next_turn();
   /// The next step of an operation of many, from inside its completion, which then was nobody's business but its own.
   /// False when nothing can be queued any more.
   bool queue_next_step(Operation& operation) {
@@ -102,6 +111,10 @@ class Requests {
   Result<void> cancel(const Operation& operation);
   /// The operation is not told any more, and is free; its request is cancelled and ends on its own.
   void abandon(Operation& operation) noexcept;
+  /// How the kernel knows an operation that is in flight; otherwise as nobody.
+  std::uint64_t user_data_of(const Operation& operation);
+  /// The Kernel's CLOCK_MONOTONIC.
+  std::chrono::nanoseconds now();
 
   // Entering the kernel. These return what Ring returns.
 
@@ -126,7 +139,9 @@ class Requests {
   [[gnu::noinline]] void take_message(std::uint32_t message);
   bool receives_messages() const noexcept { return static_cast<bool>(receiver_); }
   /// True when `dispatch` would find something.
-  bool has_completed() const noexcept { return !ended_.empty() || ring_.cq_ready() != 0; }
+  bool has_completed() const noexcept {
+    return !ended_.empty() || telling_at_ < telling_.size() || ring_.cq_ready() != 0;
+  }
   /// Hands over what has completed, at most `max` CQEs. Returns how many completions went to users' operations.
   unsigned dispatch(unsigned max);
   /// Ends every request that the kernel has, without it: each is told `result`, once. The kernel is asked to cancel
@@ -185,7 +200,6 @@ class Requests {
   /// Submits, so that so many SQEs are free. False when they are not.
   [[gnu::noinline]] bool make_room(unsigned count = 1);
   [[gnu::noinline]] void submit_full_batch();
-  std::chrono::nanoseconds now();
   int submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout);
   int submit_and_poll(std::chrono::nanoseconds timeout);
   /// To be told of every answer to a submission.
@@ -251,6 +265,8 @@ class Requests {
   std::vector<std::uint64_t> strays_;  // requests that were given up and are still to be cancelled
   std::vector<Queued> ended_;          // kEnded, to be told
   std::vector<Queued> telling_;        // those of them that are being told
+  std::size_t telling_at_ = 0;         // the next one
+  std::vector<Queued> next_turn_;      // kParked, and queued when the next turn begins
 
   UniqueFunction<void(std::uint32_t)> receiver_;
   unsigned receiver_number_ = 0;  // tells one receiver from the next

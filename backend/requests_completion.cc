@@ -10,7 +10,8 @@ namespace assay::internal {
 // As with `queue`, what it calls is made one function with it.
 [[gnu::flatten]] unsigned Requests::dispatch(unsigned max) {
   told_ = 0;
-  if (!ended_.empty()) tell_ended();
+  if (!ended_.empty() || telling_at_ < telling_.size()) [[unlikely]]
+    tell_ended();
   io_uring_cq& cq = ring_.raw()->cq;
   for (; max != 0; --max) {
     const unsigned head = *cq.khead;
@@ -26,10 +27,15 @@ namespace assay::internal {
 }
 
 void Requests::tell_ended() {
-  // What callbacks add meanwhile is told by the next call.
-  telling_.clear();
-  telling_.swap(ended_);
-  for (const Queued& queued : telling_) {
+  // What callbacks add meanwhile is told by the next call. One of them may destroy the backend, whose end calls this
+  // again and goes on where it was.
+  if (telling_at_ == telling_.size()) {
+    telling_.clear();
+    telling_.swap(ended_);
+    telling_at_ = 0;
+  }
+  while (telling_at_ < telling_.size()) {
+    const Queued queued = telling_[telling_at_++];
     if (table_[queued.index].generation != queued.generation) continue;
     if (table_[queued.index].state != SlotState::kEnded) continue;
     finish(queued.index, {.res = table_[queued.index].result});

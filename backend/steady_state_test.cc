@@ -235,6 +235,8 @@ TEST_F(SteadyState, ReceivesThatGoOn) {
               run_until(came);
               run_until(came_to_own);
             }));
+  // Whose end both are told of, while what they write to is still there.
+  backend_.reset();
 }
 
 TEST_F(SteadyState, OneRequestReceivesAll) {
@@ -255,6 +257,7 @@ TEST_F(SteadyState, OneRequestReceivesAll) {
   }
   // What wakes the loop may have been armed again.
   EXPECT_LE(backend_->counters().requests.submitted - submitted, 2u);
+  backend_.reset();
 }
 
 TEST_F(SteadyState, WhatIsCancelled) {

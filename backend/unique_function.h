@@ -127,5 +127,44 @@ class OwnedCallback {
   bool* owner_gone_ = nullptr;
 };
 
+/// The callback of an operation that goes on: called again and again, and a last time. A call may destroy the backend,
+/// which then calls it the last time while it still runs, so the callable is let go when the outer call is over.
+template <typename Signature>
+class LastingCallback {
+ public:
+  LastingCallback& operator=(UniqueFunction<Signature> function) {
+    function_ = std::move(function);
+    over_ = false;
+    return *this;
+  }
+  explicit operator bool() const noexcept { return static_cast<bool>(function_); }
+  bool running() const noexcept { return running_; }
+
+  /// One of its calls; none any more when the last one came.
+  template <typename... Args>
+  void tell(Args&&... args) {
+    if (over_) return;
+    const bool outer = std::exchange(running_, true);
+    function_(std::forward<Args>(args)...);
+    running_ = outer;
+    if (over_ && !outer) function_ = nullptr;
+  }
+  /// The last one.
+  template <typename... Args>
+  void end(Args&&... args) {
+    over_ = true;
+    if (running_) {
+      function_(std::forward<Args>(args)...);
+    } else {
+      std::exchange(function_, nullptr)(std::forward<Args>(args)...);
+    }
+  }
+
+ private:
+  UniqueFunction<Signature> function_;
+  bool running_ = false;
+  bool over_ = false;
+};
+
 }  // namespace internal
 }  // namespace assay

@@ -22,7 +22,7 @@ void WakeUp::wake() noexcept {
   const int saved_errno = errno;
   const std::uint64_t one = 1;
   // It can only fail when the count is at its limit, and then the loop is woken already.
-  (void)!::write(event_fd_, &one, sizeof(one));
+  (void)!::write(told_fd_.load(), &one, sizeof(one));
   errno = saved_errno;
 }
 

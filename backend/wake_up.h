@@ -19,7 +19,7 @@ class WakeUp final : private Operation {
   static Result<int> create_eventfd();
 
   /// Takes the descriptor over.
-  WakeUp(Requests& requests, int event_fd) : requests_(requests), event_fd_(event_fd) {}
+  WakeUp(Requests& requests, int event_fd) : requests_(requests), event_fd_(event_fd), told_fd_(event_fd) {}
   ~WakeUp() override;
 
   /// From any thread, and from signal handlers: leaves errno alone.
@@ -29,6 +29,9 @@ class WakeUp final : private Operation {
   void arm();
   /// The loop is about to wait. False when it was woken already and must not.
   bool fall_asleep() noexcept;
+  /// While the loop sleeps in another one, that one's eventfd is written to.
+  void sleep_elsewhere(int fd) noexcept { told_fd_.store(fd); }
+  void sleep_here() noexcept { told_fd_.store(event_fd_); }
   /// Whether a loop that does not sleep should look.
   bool requested() const noexcept { return requested_.load(); }
   /// The loop does not wait any more. True when it was woken since the last call.
@@ -40,6 +43,7 @@ class WakeUp final : private Operation {
 
   Requests& requests_;
   const int event_fd_;
+  std::atomic<int> told_fd_;
   std::atomic<bool> requested_{false};
   std::atomic<bool> asleep_{false};
   static_assert(std::atomic<bool>::is_always_lock_free, "used in signal handlers");

@@ -162,6 +162,9 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     internal::add_reference_poll_thread(all);
     internal::add_reference_registered_files(all);
     internal::add_reference_waits(all);
+    internal::add_reference_nesting(all);
+    internal::add_reference_destruction(all);
+    internal::add_reference_turns(all);
     return all;
   }();
   return behaviours;

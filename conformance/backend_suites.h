@@ -30,5 +30,8 @@ void add_reference_waits(BackendBehaviours& behaviours);
 void add_reference_life(BackendBehaviours& behaviours);
 void add_reference_receives(BackendBehaviours& behaviours);
 void add_reference_recovery(BackendBehaviours& behaviours);
+void add_reference_nesting(BackendBehaviours& behaviours);
+void add_reference_destruction(BackendBehaviours& behaviours);
+void add_reference_turns(BackendBehaviours& behaviours);
 
 }  // namespace assay::conformance::internal
