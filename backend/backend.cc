@@ -32,6 +32,8 @@ constexpr nanoseconds kLongestWait = 24h;
 constexpr nanoseconds kDrainWait = 50ms;
 constexpr unsigned kDrainPatience = 20;
 constexpr unsigned kDrainAnswers = 1000;
+// How many requests it cancels at once, before these have ended.
+constexpr unsigned kDrainPortion = 128;
 // How often callbacks may start new operations while the backend is destroyed.
 constexpr unsigned kDrainRounds = 64;
 
@@ -533,10 +535,14 @@ void Backend::drain() {
   const bool bound = ring().ring_fd_registered() || (ring().setup_flags() & IORING_SETUP_SINGLE_ISSUER) != 0;
   if (bound && loop_thread_ != std::this_thread::get_id()) return;
   requests_.cancel_all();
+  std::uint64_t portion_ends = 0;  // with so many completions
   unsigned waits = 0;
   unsigned answers = 0;
   while (requests_.completions_due() != 0 || requests_.has_backlog() || requests_.has_completed()) {
     const internal::RequestCounters before = requests_.counters();
+    if (before.completions >= portion_ends) {
+      portion_ends = before.completions + requests_.cancel_next(kDrainPortion);
+    }
     const int answer = requests_.has_completed() ? requests_.submit() : requests_.submit_and_wait(kDrainWait);
     requests_.dispatch(options_.max_get);
     const internal::RequestCounters after = requests_.counters();
@@ -554,6 +560,7 @@ void Backend::drain() {
         if (++waits > kDrainPatience) return;
         // A cancelation can miss a request that is between two states; one that is asked again will not.
         requests_.cancel_all();
+        requests_.cancel_next(~0u);
         break;
       case internal::SubmitAnswer::kReap:
       case internal::SubmitAnswer::kBackOff:

@@ -151,8 +151,10 @@ class Requests {
   void cancel_unsubmitted();
   /// Ends every request that has an SQE, whoever has it, as `end_in_flight` does.
   void end_all(std::int32_t result);
-  /// Asks the kernel to cancel everything that it has.
-  void cancel_all();
+  /// Asks the kernel to cancel everything that it has, by and by: `cancel_next` asks for the next `max` at most, and
+  /// returns for how many it has asked; 0 once it was through.
+  void cancel_all() noexcept { cancel_from_ = table_.size(); }
+  unsigned cancel_next(unsigned max);
 
   // Recovery, after the kernel dropped completions.
 
@@ -255,6 +257,7 @@ class Requests {
   unsigned batch_ = 0;            // SQEs taken since the last submission
   bool may_enter_ = false;
   bool refuses_ = false;
+  std::uint32_t cancel_from_ = 0;  // those below are still to be cancelled by `cancel_next`
   bool recovering_ = false;  // nothing is placed
   RecoveryCounts recovery_;
   bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation

@@ -72,6 +72,12 @@ Result<void> Requests::cancel_slot(std::uint32_t index) {
 
 // Those that are linked behind a cancelled request are cancelled with it, as the kernel would.
 void Requests::cancel_backlogged(std::uint32_t index) {
+  if (!table_[index].linked && !table_[index].follows) {
+    // Its place in the line is passed over when its turn comes.
+    table_[index].cancel_requested = true;
+    end_later(index, -ECANCELED);
+    return;
+  }
   std::size_t at = 0;
   while (!(backlog_[at].index == index && is_backlogged(backlog_[at]))) ++at;
   if (at > 0 && is_backlogged(backlog_[at - 1])) table_[backlog_[at - 1].index].linked = false;
@@ -220,10 +226,18 @@ void Requests::abandon(Operation& operation) noexcept {
   (void)cancel_slot(index);
 }
 
-void Requests::cancel_all() {
-  for (std::uint32_t index = 0; index < table_.size(); ++index) {
-    if (table_[index].state == SlotState::kSubmitted && !table_[index].revoked) (void)cancel_slot(index);
+// Newest first: kernels look a request up in lists to which they add at the front, so that the oldest of 100,000 stands
+// behind all others. A part at a time: what is cancelled stays in these lists until its task work has run. (One
+// cancelation of everything, IORING_ASYNC_CANCEL_ANY, passes over all that it has cancelled to find the next: 7 s for
+// 30,000 polls on 6.18, which take 0.02 s so.)
+unsigned Requests::cancel_next(unsigned max) {
+  unsigned asked = 0;
+  while (cancel_from_ != 0 && asked < max) {
+    const std::uint32_t index = --cancel_from_;
+    if (table_[index].state != SlotState::kSubmitted || table_[index].revoked) continue;
+    if (cancel_slot(index)) ++asked;
   }
+  return asked;
 }
 
 void Requests::cancel_unsubmitted() {

@@ -102,11 +102,11 @@ unsigned some_cpu() {
   return 0;
 }
 
-/// The poll thread of a ring, as Linux tells; nothing where it does not.
+/// The poll thread of a ring, as Linux tells; nothing where it does not, as 5.10 while the thread is at work.
 std::optional<std::string> poll_thread_of(Backend& backend) {
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(backend.ring().fd()));
   for (std::string line; std::getline(info, line);) {
-    if (line.find("SqThread:") == 0) return line;
+    if (line.find("SqThread:") == 0 && line.find("-1") == std::string::npos) return line;
   }
   return std::nullopt;
 }
@@ -178,9 +178,9 @@ void rings_of_a_group_share_a_thread(BackendScenario& s) {
     work(s, *backend);
   }
   // Which is known once the threads have run.
-  const auto thread = poll_thread_of(*first);
-  EXPECT_EQ(thread, poll_thread_of(*second));
-  if (thread) {
+  const auto thread = poll_thread_of(*first), same = poll_thread_of(*second);
+  if (thread && same) {
+    EXPECT_EQ(thread, same);
     EXPECT_NE(thread, poll_thread_of(*other));
     EXPECT_NE(thread, poll_thread_of(*alone));
   }
