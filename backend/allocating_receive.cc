@@ -110,6 +110,7 @@ void AllocatingReceive::end(int result) {
   out_of_memory_ = false;
   allocate_ = nullptr;
   allocate_message_ = nullptr;
+  source_ = {};
   callback_.end(result, false);
   pool_.give_back(*this);
 }

@@ -26,24 +26,24 @@ void ReceiveSource::prepare_readiness(io_uring_sqe& sqe) const {
   // The error queue is announced by POLLERR, for which every poll looks.
   if (call_ != Call::kRead && (flags_ & MSG_ERRQUEUE) != 0) events = POLLERR;
   if (call_ != Call::kRead && (flags_ & MSG_OOB) != 0) events = POLLPRI;
-  io_uring_prep_poll_add(&sqe, file_.fd(), events);
-  file_.give_to(sqe);
+  io_uring_prep_poll_add(&sqe, file_->fd(), events);
+  file_->give_to(sqe);
 }
 
 void ReceiveSource::prepare_into(io_uring_sqe& sqe, std::span<std::byte> memory, const Requests& requests) const {
   const auto bytes = static_cast<unsigned>(std::min<std::size_t>(memory.size(), 0x7fff'f000));
   if (call_ == Call::kRead) {
-    io_uring_prep_read(&sqe, file_.fd(), memory.data(), bytes,
-                       requests.transfer_ways(file_.fd(), kCurrentPosition).offset);
+    io_uring_prep_read(&sqe, file_->fd(), memory.data(), bytes,
+                       requests.transfer_ways(file_->fd(), kCurrentPosition).offset);
   } else {
-    io_uring_prep_recv(&sqe, file_.fd(), memory.data(), bytes, flags_);
+    io_uring_prep_recv(&sqe, file_->fd(), memory.data(), bytes, flags_);
   }
-  file_.give_to(sqe);
+  file_->give_to(sqe);
 }
 
 void ReceiveSource::prepare_message(io_uring_sqe& sqe, msghdr& message) const {
-  io_uring_prep_recvmsg(&sqe, file_.fd(), &message, static_cast<unsigned>(flags_));
-  file_.give_to(sqe);
+  io_uring_prep_recvmsg(&sqe, file_->fd(), &message, static_cast<unsigned>(flags_));
+  file_->give_to(sqe);
 }
 
 }  // namespace assay::internal

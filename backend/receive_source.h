@@ -21,7 +21,7 @@ class ReceiveSource {
   ReceiveSource(Call call, File file, int flags);
 
   Call call() const noexcept { return call_; }
-  File file() const noexcept { return file_; }
+  File file() const noexcept { return *file_; }
   int flags() const noexcept { return flags_; }
   /// Receiving nothing is then a message of no bytes, and no end.
   bool has_datagrams() const noexcept { return datagrams_; }
@@ -39,7 +39,7 @@ class ReceiveSource {
   Call call_ = Call::kRead;
   bool datagrams_ = false;
   int flags_ = 0;
-  File file_{-1};
+  HeldFile file_;
 };
 
 }  // namespace assay::internal

@@ -313,6 +313,7 @@ void RepeatedReceive::end(int result) {
   if (buffer_ != kNone) group_->give_back(static_cast<std::uint16_t>(std::exchange(buffer_, kNone)));
   step_ = Step::kRequest;
   refused_ = false;
+  source_ = {};
   // Kept until the callback has run, which may destroy the last handle of the pool.
   // So it is while an earlier call has destroyed the backend, and its buffers are still told.
   std::shared_ptr<PooledBuffers> group;

@@ -16,6 +16,7 @@
 #include "assay/conformance/backend_suites.h"
 #include "assay/conformance/reference_actions.h"
 #include "assay/conformance/ring_actions.h"
+#include "assay/conformance/socket_actions.h"
 
 namespace assay::conformance {
 namespace {
@@ -159,6 +160,35 @@ void a_slot_is_free_when_nobody_holds_it(BackendScenario& s) {
   EXPECT_EQ(buffer.substr(0, moved(read.res, 3)), std::string("abc").substr(0, moved(read.res, 3)));
   const RegisteredFile fourth = backend.file(pipe.write_end.get());
   EXPECT_EQ(fourth.slot(), slot);
+}
+
+/// Something that goes on with the file until it is cancelled, without a handle of its own.
+template <typename Start>
+void it_holds_the_file(BackendScenario& s, Start start) {
+  Registering backend(s);
+  const SocketPair pair = make_stream_pair(), other = make_stream_pair();
+  RegisteredFile file = backend.file(pair.near.get());
+  const std::optional<unsigned> slot = file.slot();
+  bool over = false;
+  const OperationHandle handle = start(*backend, file, over);
+  file.reset();
+  const RegisteredFile second = backend.file(other.near.get());
+  EXPECT_EQ(second.slot() == slot, !backend.has_table());
+  backend.settle();
+  EXPECT_FALSE(over);
+  must(backend->cancel(handle));
+  backend.run_until([&] { return over; });
+  EXPECT_EQ(backend.file(other.far.get()).slot(), slot);
+}
+
+void what_goes_on_holds_the_file(BackendScenario& s) {
+  it_holds_the_file(s, [](Backend& backend, File file, bool& over) {
+    return backend.poll_each(file, POLLIN, [&over](int, bool more) { over = !more; });
+  });
+  it_holds_the_file(s, [](Backend& backend, File file, bool& over) {
+    const assay::BufferPool pool = must(assay::BufferPool::create(backend, {.count = 2, .bytes = 64}));
+    return backend.recv_each(file, pool, 0, [&over](int, ProvidedBuffer, bool more) { over = !more; });
+  });
 }
 
 // The kernel must not keep what nobody holds: the pipe's reader waits for the last writer to go.
@@ -389,6 +419,7 @@ void internal::add_reference_registered_files(BackendBehaviours& behaviours) {
   suite.add("TheKernelReadsOfTheSlot", the_kernel_reads_of_the_slot);
   suite.add("OneDescriptorHasOneSlot", one_descriptor_has_one_slot);
   suite.add("ASlotIsFreeWhenNobodyHoldsIt", a_slot_is_free_when_nobody_holds_it);
+  suite.add("WhatGoesOnHoldsTheFile", what_goes_on_holds_the_file);
   suite.add("AFreedFileIsClosed", a_freed_file_is_closed);
   suite.add("AFullTableLeavesTheDescriptor", a_full_table_leaves_the_descriptor);
   suite.add("WithoutATableItIsTheDescriptor", without_a_table_it_is_the_descriptor);
