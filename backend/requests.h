@@ -258,7 +258,7 @@ class Requests {
   bool may_enter_ = false;
   bool refuses_ = false;
   std::uint32_t cancel_from_ = 0;  // those below are still to be cancelled by `cancel_next`
-  bool recovering_ = false;  // nothing is placed
+  bool recovering_ = false;        // nothing is placed
   RecoveryCounts recovery_;
   bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation
 
