@@ -56,6 +56,10 @@ Result<void> Nesting::begin() {
 }
 
 void Nesting::take_back() noexcept {
+  // Stable releases of 6.12 signal for deferred work once, and not again until the eventfd is registered anew. No
+  // kernel says of itself that it is like that, and to register it takes little.
+  const bool deferred = (requests_.ring().setup_flags() & IORING_SETUP_DEFER_TASKRUN) != 0;
+  if (deferred && registered_) registered_ = requests_.ring().unregister_eventfd() < 0;
   // Before 5.8 there is no such flag, and signals while the loop runs wake the outer one for nothing.
   if (unsigned* flags = requests_.ring().raw()->cq.kflags) {
     IO_URING_WRITE_ONCE(*flags, *flags | IORING_CQ_EVENTFD_DISABLED);

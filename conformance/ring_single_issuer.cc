@@ -1,5 +1,6 @@
 // Rings that one thread alone may submit to: what others may still do.
 
+#include <poll.h>
 #include <cerrno>
 #include <functional>
 #include <thread>
@@ -18,6 +19,26 @@ int elsewhere(const std::function<int()>& call) {
 
 Ring open_single(KernelUnderTest& kernel, std::uint32_t more = 0) {
   return open_ring(kernel, {.sq_entries = 8, .setup_flags = IORING_SETUP_SINGLE_ISSUER | more});
+}
+
+constexpr std::uint32_t kDeferred = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+
+/// Whether the eventfd says that there is something before anybody asked for the completion: whoever waits for it asks
+/// because of that.
+bool is_told_of_deferred_work(KernelUnderTest& kernel, Ring& ring, const Fd& eventfd) {
+  const Pipe pipe = make_pipe();
+  io_uring_sqe& sqe = next_sqe(ring, 1);
+  sqe.opcode = IORING_OP_POLL_ADD;
+  sqe.fd = pipe.read_end.get();
+  sqe.poll32_events = POLLIN;
+  submit_all(ring);
+  EXPECT_EQ(eventfd_count(eventfd.get()), 0u);
+  write_text(pipe.write_end.get(), "x");
+  kernel.kernel().relax(ring.fd());
+  const bool told = eventfd_count(eventfd.get()) != 0;
+  EXPECT_EQ(take(ring).user_data, 1u);
+  eventfd_count(eventfd.get());
+  return told;
 }
 
 }  // namespace
@@ -52,6 +73,28 @@ std::vector<Behaviour> ring_single_issuer_behaviours() {
          EXPECT_EQ(elsewhere([&] { return ring.unregister_files(); }), -EEXIST);
          EXPECT_EQ(elsewhere([&] { return ring.enable(); }), -EEXIST);
          EXPECT_EQ(elsewhere([&] { return ring.register_op(IORING_REGISTER_PERSONALITY, nullptr, 0); }), -EEXIST);
+       }},
+      {suite,
+       "SignalsItsEventfdForDeferredWorkEachTime",
+       {.setup_flags = kDeferred, .switches_off = {&Semantics::deferred_eventfd_once}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel, {.sq_entries = 8, .setup_flags = kDeferred});
+         const Fd eventfd = make_eventfd();
+         ASSERT_EQ(ring.register_eventfd(eventfd.get()), 0);
+         for (int round = 0; round < 3; ++round) EXPECT_TRUE(is_told_of_deferred_work(kernel, ring, eventfd)) << round;
+       }},
+      {suite,
+       "SignalsItsEventfdForDeferredWorkOnce",
+       {.setup_flags = kDeferred, .switches_on = {&Semantics::deferred_eventfd_once}},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_ring(kernel, {.sq_entries = 8, .setup_flags = kDeferred});
+         const Fd eventfd = make_eventfd();
+         for (int times = 0; times < 2; ++times) {
+           ASSERT_EQ(ring.register_eventfd(eventfd.get()), 0);
+           for (int round = 0; round < 3; ++round)
+             EXPECT_EQ(is_told_of_deferred_work(kernel, ring, eventfd), round == 0) << round;
+           ASSERT_EQ(ring.unregister_eventfd(), 0);
+         }
        }},
       {suite, "LetsAnyThreadRegisterBeforeItIsEnabled", disabled,
        [](KernelUnderTest& kernel) {

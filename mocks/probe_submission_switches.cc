@@ -229,6 +229,34 @@ Verdict try_limit_of_task_work(Kernel& kernel) {
   return count ? Verdict(*count < kMany) : std::nullopt;
 }
 
+/// Two polls one after the other, each of which wakes whoever waits for the ring's eventfd.
+Verdict try_eventfd_of_deferred(Kernel& kernel) {
+  Result<Ring> ring =
+      Ring::create(kernel, {.sq_entries = 4, .setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN});
+  if (!ring) return false;
+  const int told = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  const int polled = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  Verdict last;
+  if (told >= 0 && polled >= 0 && ring->register_eventfd(told) == 0) {
+    for (int round = 0; round < 2; ++round) {
+      std::uint64_t count = 1;
+      io_uring_prep_poll_add(ring->get_sqe(), polled, POLLIN);
+      if (ring->submit() != 1 || ::write(polled, &count, sizeof count) != sizeof count) break;
+      kernel.relax(ring->fd());
+      const bool is_told = ::read(told, &count, sizeof count) == sizeof count;
+      if (ring->get_events() < 0 || ring->cq_ready() != 1) break;
+      ring->cq_advance(1);
+      (void)!::read(polled, &count, sizeof count);
+      (void)!::read(told, &count, sizeof count);
+      if (round == 0 && !is_told) break;
+      if (round == 1) last = !is_told;
+    }
+  }
+  if (told >= 0) ::close(told);
+  if (polled >= 0) ::close(polled);
+  return last;
+}
+
 /// A wait of a millisecond at least and fifty at most, for what never comes: -ETIME, unless it ends with the minimum.
 Verdict try_minimum_wait(Kernel& kernel, bool has_minimum) {
   if (!has_minimum) return false;
@@ -273,6 +301,7 @@ std::vector<SwitchTrial> try_submission_switches(Kernel& kernel, std::uint32_t f
       {&Semantics::deferred_task_work_in_passes, try_passes_of_task_work(kernel)},
       {&Semantics::deferred_task_work_limited, try_limit_of_task_work(kernel)},
       {&Semantics::min_wait_ends_early, try_minimum_wait(kernel, (features & uapi::kFeatMinTimeout) != 0)},
+      {&Semantics::deferred_eventfd_once, try_eventfd_of_deferred(kernel)},
       {&Semantics::sqpoll_eownerdead, try_sqpoll_wakeup(kernel)},
   };
 }

@@ -145,6 +145,13 @@ const std::vector<Switch>& ring_switches() {
        .since = {6, 19},
        .until = {7, 1},
        .member = &Semantics::min_wait_ends_early},
+      {.name = "deferred_eventfd_once",
+       .meaning =
+           "a defect: deferred task work signals a registered eventfd once, and not again until that is registered anew",
+       // No release as it was first published has it, but 6.12.117 has.
+       .since = {6, 12},
+       .until = {6, 12},
+       .member = &Semantics::deferred_eventfd_once},
   };
   return table;
 }

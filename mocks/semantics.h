@@ -64,6 +64,9 @@ struct Semantics {
   /// A wait with a minimum ends with the minimum although nothing came: a defect of 6.19 and 7.0, which stable releases
   /// of 6.18 had for a while.
   bool min_wait_ends_early = false;
+  /// Deferred task work signals a registered eventfd once, and not again until it is registered anew: a defect of
+  /// stable releases of 6.12.
+  bool deferred_eventfd_once = false;
 
   // Polls, timeouts, cancelation, NOP.
 

@@ -22,7 +22,10 @@ void SimRing::queue_task_work(Request& request, Step step) {
     if (has_flag(IORING_SETUP_DEFER_TASKRUN) && eventfd_) {
       // With deferred task work the eventfd already tells that there is some. Where it is by this very eventfd that the
       // request was woken, the kernel must not signal it at that moment, and does so a little later.
-      if (request.in_epoll && same_file(request.armed_fd, eventfd_.get())) {
+      const bool told_before = std::exchange(eventfd_told_deferred_, true);
+      if (told_before && world_.semantics().deferred_eventfd_once) {
+        // A defect that some kernels have.
+      } else if (request.in_epoll && same_file(request.armed_fd, eventfd_.get())) {
         eventfd_put_off_ = true;
       } else {
         cq_changed_ = true;

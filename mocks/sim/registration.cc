@@ -129,6 +129,7 @@ int SimRing::register_eventfd(void* arg, unsigned count, bool only_async) {
   if (!is_eventfd(file.get())) return -EINVAL;
   eventfd_ = std::move(file);
   eventfd_only_async_ = only_async;
+  eventfd_told_deferred_ = false;
   return 0;
 }
 

@@ -376,6 +376,7 @@ class SimRing {
   Descriptor eventfd_;
   bool eventfd_only_async_ = false;
   bool eventfd_put_off_ = false;
+  bool eventfd_told_deferred_ = false;  // since it was registered
   Personalities personalities_;
   Restrictions restrictions_;
   clockid_t clock_ = CLOCK_MONOTONIC;
