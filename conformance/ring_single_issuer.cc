@@ -25,7 +25,7 @@ constexpr std::uint32_t kDeferred = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DE
 
 /// Whether the eventfd says that there is something before anybody asked for the completion: whoever waits for it asks
 /// because of that.
-bool is_told_of_deferred_work(KernelUnderTest& kernel, Ring& ring, const Fd& eventfd) {
+bool is_told_of_deferred_work(KernelUnderTest& kernel, Ring& ring, const Fd& eventfd, int patience_ms) {
   const Pipe pipe = make_pipe();
   io_uring_sqe& sqe = next_sqe(ring, 1);
   sqe.opcode = IORING_OP_POLL_ADD;
@@ -35,7 +35,9 @@ bool is_told_of_deferred_work(KernelUnderTest& kernel, Ring& ring, const Fd& eve
   EXPECT_EQ(eventfd_count(eventfd.get()), 0u);
   write_text(pipe.write_end.get(), "x");
   kernel.kernel().relax(ring.fd());
-  const bool told = eventfd_count(eventfd.get()) != 0;
+  // Since 7.1 the signal comes a little later.
+  pollfd readable{.fd = eventfd.get(), .events = POLLIN, .revents = 0};
+  const bool told = ::poll(&readable, 1, patience_ms) == 1;
   EXPECT_EQ(take(ring).user_data, 1u);
   eventfd_count(eventfd.get());
   return told;
@@ -81,7 +83,8 @@ std::vector<Behaviour> ring_single_issuer_behaviours() {
          Ring ring = open_ring(kernel, {.sq_entries = 8, .setup_flags = kDeferred});
          const Fd eventfd = make_eventfd();
          ASSERT_EQ(ring.register_eventfd(eventfd.get()), 0);
-         for (int round = 0; round < 3; ++round) EXPECT_TRUE(is_told_of_deferred_work(kernel, ring, eventfd)) << round;
+         for (int round = 0; round < 3; ++round)
+           EXPECT_TRUE(is_told_of_deferred_work(kernel, ring, eventfd, 5000)) << round;
        }},
       {suite,
        "SignalsItsEventfdForDeferredWorkOnce",
@@ -92,7 +95,7 @@ std::vector<Behaviour> ring_single_issuer_behaviours() {
          for (int times = 0; times < 2; ++times) {
            ASSERT_EQ(ring.register_eventfd(eventfd.get()), 0);
            for (int round = 0; round < 3; ++round)
-             EXPECT_EQ(is_told_of_deferred_work(kernel, ring, eventfd), round == 0) << round;
+             EXPECT_EQ(is_told_of_deferred_work(kernel, ring, eventfd, round == 0 ? 5000 : 50), round == 0) << round;
            ASSERT_EQ(ring.unregister_eventfd(), 0);
          }
        }},
