@@ -154,6 +154,8 @@ const std::vector<BackendBehaviour>& backend_behaviours() {
     internal::add_backend_faults(all);
     internal::add_reference_life(all);
     internal::add_reference_receives(all);
+    internal::add_reference_received_messages(all);
+    internal::add_reference_own_memory(all);
     internal::add_reference_recovery(all);
     internal::add_reference_files(all);
     internal::add_reference_sockets(all);

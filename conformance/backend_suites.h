@@ -29,6 +29,8 @@ void add_reference_registered_files(BackendBehaviours& behaviours);
 void add_reference_waits(BackendBehaviours& behaviours);
 void add_reference_life(BackendBehaviours& behaviours);
 void add_reference_receives(BackendBehaviours& behaviours);
+void add_reference_received_messages(BackendBehaviours& behaviours);
+void add_reference_own_memory(BackendBehaviours& behaviours);
 void add_reference_recovery(BackendBehaviours& behaviours);
 void add_reference_nesting(BackendBehaviours& behaviours);
 void add_reference_destruction(BackendBehaviours& behaviours);
