@@ -22,6 +22,7 @@ def as_json(judgement: Judgement) -> dict:
             {"test": test, "kernels": {kernel: _cell(judgement.cells[kernel, test]) for kernel in judgement.kernels
                                        if (kernel, test) in judgement.cells}}
             for test in judgement.tests],
+        "beyond_injection": [{"kernel": kernel, "test": test} for kernel, test in judgement.beyond_injection],
         "findings": [
             {"kind": str(finding.kind), "kernel": finding.kernel, "test": finding.test, "detail": finding.detail}
             for finding in judgement.findings]}

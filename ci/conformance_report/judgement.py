@@ -45,12 +45,14 @@ class Cell:
 
 @dataclass
 class Judgement:
-    """`kernels` are the columns in order, `tests` the rows, `cells` is by kernel and test."""
+    """`kernels` are the columns in order, `tests` the rows, `cells` is by kernel and test. `beyond_injection` are kernels
+    and tests that a simulation passes and its kernel cannot be made to show: neither agreement nor disagreement."""
 
     kernels: list[str] = field(default_factory=list)
     tests: list[str] = field(default_factory=list)
     cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    beyond_injection: list[tuple[str, str]] = field(default_factory=list)
 
     def pairs(self) -> list[tuple[str, str]]:
         """The real kernels that stand beside their simulation."""
@@ -91,6 +93,10 @@ def _judge_simulated(judgement: Judgement, kernel: str, column: str, tests: dict
         line = expected.of_simulated(test) if expected else None
         beside = real.get(test)
         differs = beside is not None and beside.verdict != result.verdict
+        if differs and beside.is_beyond_injection and result.verdict == TestVerdict.PASS:
+            judgement.beyond_injection.append((kernel, test))
+            judgement.cells[column, test] = Cell(result.verdict, result.reason)
+            continue
         kind, detail, met = None, "", ""
         if line and result.verdict == line.verdict:
             met = line.reason

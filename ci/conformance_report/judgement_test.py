@@ -49,6 +49,16 @@ class JudgementTest(unittest.TestCase):
                 self.assertEqual(kinds(judgement), [(Kind.DIFFERS, "sim:linux-6.1", "S.0")])
                 self.assertTrue(all(cell.differs for cell in judgement.cells.values()))
 
+    def test_a_fault_that_only_a_simulation_can_have_is_no_difference(self):
+        skip = TestResult(TestVerdict.SKIP, "fault plan: linux cannot carry 'cqe/full': only a simulated kernel can")
+        expected = {"linux-6.1": parse("skip S.0 fault plan", "ci/expected/linux-6.1")}
+        for said, found in ((TestVerdict.PASS, []), (TestVerdict.FAIL, [(Kind.DIFFERS, "sim:linux-6.1", "S.0")])):
+            with self.subTest(said=said):
+                judgement = judge({"linux-6.1": {"S.0": skip}, "sim:linux-6.1": {"S.0": TestResult(said)}}, expected)
+                self.assertEqual(kinds(judgement), found)
+                self.assertEqual(judgement.beyond_injection, [] if found else [("linux-6.1", "S.0")])
+                self.assertEqual(judgement.cells["sim:linux-6.1", "S.0"].differs, bool(found))
+
     def test_a_listed_difference_is_none(self):
         judgement = judged("differs S.0 sim=fail not modelled", real="p", sim="f")
         self.assertEqual(kinds(judgement), [])

@@ -27,6 +27,11 @@ class TestResult:
     verdict: TestVerdict
     reason: str = ""
 
+    @property
+    def is_beyond_injection(self) -> bool:
+        """Skipped because the test's plan of faults asks for more than a running kernel can truthfully be made to do."""
+        return self.verdict == TestVerdict.SKIP and self.reason.startswith("fault plan: linux cannot carry ")
+
 
 # By kernel, then by test, both in the order in which they were told.
 Results = dict[str, dict[str, TestResult]]

@@ -85,7 +85,8 @@ def conclusion(judgement: Judgement) -> str:
     differ = sum(cell.differs for (kernel, _), cell in judgement.cells.items() if kernel.startswith("sim:"))
     return (f"{_count(len(real), 'real kernel')}, {len(judgement.kernels) - len(real)} simulated, "
             f"{_count(len(judgement.tests), 'test')}: {_count(differ, 'disagreement')}, "
-            f"{_count(len(judgement.findings), 'finding')}")
+            f"{_count(len(judgement.findings), 'finding')}"
+            + (f"; {len(judgement.beyond_injection)} faults on simulations alone" if judgement.beyond_injection else ""))
 
 
 def text(judgement: Judgement) -> str:
