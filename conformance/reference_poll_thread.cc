@@ -115,7 +115,8 @@ std::optional<std::string> poll_thread_of(Backend& backend) {
 void work(BackendScenario& s, Backend& backend) {
   const Pipe pipe = make_pipe();
   Owed& written = s.owe("the write");
-  backend.write(pipe.write_end.get(), sent("x"), kCurrentPosition, written.callback());
+  const std::string text = "x";
+  backend.write(pipe.write_end.get(), sent(text), kCurrentPosition, written.callback());
   for (int turns = 0; !written.done() && turns < 1000; ++turns) must(backend.loop(LoopMode::kOnce));
   EXPECT_EQ(written.res, 1);
   EXPECT_EQ(read_text(pipe.read_end.get(), 1), "x");
