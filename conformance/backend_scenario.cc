@@ -138,7 +138,7 @@ std::chrono::nanoseconds BackendScenario::now() const {
 }
 
 std::chrono::nanoseconds BackendScenario::moment() const {
-  return virtual_clock_ ? std::chrono::nanoseconds(std::chrono::seconds(10)) : moment_;
+  return virtual_clock_ ? std::chrono::nanoseconds(std::chrono::seconds(1)) : moment_;
 }
 
 }  // namespace assay::conformance
