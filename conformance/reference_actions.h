@@ -23,6 +23,12 @@ inline std::span<std::byte> bytes_of(std::string& text) { return std::as_writabl
 inline std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 /// Bytes that are only read; a plain `bytes_of` of a text that may be written is ambiguous to the eye.
 inline std::span<const std::byte> sent(const std::string& text) { return bytes_of(text); }
+/// A literal lives long enough; what is made for the call only does not.
+template <std::size_t length>
+std::span<const std::byte> sent(const char (&literal)[length]) {
+  return std::as_bytes(std::span(literal)).first(length - 1);
+}
+std::span<const std::byte> sent(std::string&& text) = delete;
 inline iovec vector_of(std::string& text) { return {.iov_base = text.data(), .iov_len = text.size()}; }
 
 inline bool has_opcode(const BackendScenario& s, std::uint8_t opcode) { return s.profile().opcodes.test(opcode); }
