@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -47,28 +48,12 @@ enum class Fate : std::uint8_t {
   kGone,
 };
 
-/// One request, from when it is queued until nothing in the kernel can refer to it any more.
-struct Slot {
-  /// Who is told; null when nobody wants to know any more.
-  Operation* operation = nullptr;
-  std::uint32_t generation = 0;
-  /// Position of its SQE in the SQ (not masked), while kSubmitted.
-  std::uint32_t sq_position = 0;
-  /// Next in the list of free slots; otherwise the first of those that are held back behind it, or kNone.
-  std::uint32_t next = 0;
-  /// The request that it is linked to, while `follows`.
-  std::uint32_t previous = 0;
-  /// What it ended with, while kEnded. While kSubmitted and linked: what it must transfer not to fail its chain, or 0.
-  std::int32_t result = 0;
+/// All that decides which way a request takes, so small that one comparison tells the usual ones.
+struct SlotStatus {
   SlotState state = SlotState::kFree;
   RequestOwner owner = RequestOwner::kUser;
-  /// While completions that were dropped are recovered from.
-  Fate fate = Fate::kUnknown;
-  std::uint8_t opcode = 0;
   /// Replies to cancelations that are still to come.
   std::uint8_t replies_due = 0;
-  /// Cancelations that failed for a reason that is worth another try.
-  std::uint8_t cancel_retries = 0;
   /// A send, which waits for batches leave out.
   bool sends : 1 = false;
   /// A cancelation was asked for.
@@ -82,6 +67,37 @@ struct Slot {
   bool hard_linked : 1 = false;
   /// The request before it is linked to it.
   bool follows : 1 = false;
+  /// Others are held back until it has ended; `next` is the first.
+  bool holds_back : 1 = false;
+
+  /// True for a user's operation in this state with which nothing special is the matter.
+  bool is_usual(SlotState in_state) const noexcept {
+    return std::bit_cast<std::uint32_t>(*this) == std::bit_cast<std::uint32_t>(SlotStatus{.state = in_state});
+  }
+};
+
+/// One request, from when it is queued until nothing in the kernel can refer to it any more.
+struct Slot : SlotStatus {
+  /// While completions that were dropped are recovered from.
+  Fate fate = Fate::kUnknown;
+  std::uint8_t opcode = 0;
+  /// Cancelations that failed for a reason that is worth another try.
+  std::uint8_t cancel_retries = 0;
+  /// Who is told, or is being told; null when nobody wants to know any more.
+  Operation* operation = nullptr;
+  /// Its own index, beside the generation since both make the user_data.
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  /// Position of its SQE in the SQ (not masked), while kSubmitted.
+  std::uint32_t sq_position = 0;
+  /// Next in the list of free slots, or in a chain of those that are held back; kNone behind the last.
+  std::uint32_t next = 0;
+  /// The request that it is linked to, while `follows`.
+  std::uint32_t previous = 0;
+  /// What it ended with, while kEnded. While kSubmitted and linked: what it must transfer not to fail its chain, or 0.
+  std::int32_t result = 0;
+
+  std::uint64_t user_data() const noexcept { return std::uint64_t{generation} << 32 | index; }
 };
 
 /// All requests, by slot. A request's `user_data` is its slot's index and generation, never an address: a completion
@@ -108,12 +124,13 @@ class InFlightTable {
     Slot& slot = slots_[index];
     const std::uint32_t generation = (slot.generation + 1) & kGenerationMask;
     slot = Slot{};
+    slot.index = index;
     slot.generation = generation;
     slot.next = free_;
     free_ = index;
   }
 
-  std::uint64_t user_data(std::uint32_t index) const { return (std::uint64_t{slots_[index].generation} << 32) | index; }
+  std::uint64_t user_data(std::uint32_t index) const { return slots_[index].user_data(); }
   /// The same for the request that cancels it. The top bit makes it neither a request's nor kUserDataTimeout.
   std::uint64_t cancel_user_data(std::uint32_t index) const { return user_data(index) | kCancelBit; }
 
@@ -138,6 +155,7 @@ class InFlightTable {
     slots_.resize(new_size);
     size_ = new_size;
     for (std::uint32_t index = new_size; index-- > old_size;) {
+      slots_[index].index = index;
       slots_[index].next = free_;
       free_ = index;
     }

@@ -18,6 +18,9 @@ namespace {
 // How often the poll thread is looked at before something else is done meanwhile.
 constexpr unsigned kPatienceWithPollThread = 1000;
 
+// More SQEs than any ring has.
+constexpr unsigned kLargestBatch = 1u << 30;
+
 bool is_send(std::uint8_t opcode) {
   return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG || opcode == IORING_OP_SEND_ZC ||
          opcode == IORING_OP_SENDMSG_ZC;
@@ -26,7 +29,10 @@ bool is_send(std::uint8_t opcode) {
 }  // namespace
 
 Requests::Requests(Ring ring, unsigned max_submit)
-    : ring_(std::move(ring)), support_(find_kernel_support(ring_)), max_submit_(std::max(max_submit, 1u)) {
+    : ring_(std::move(ring)),
+      support_(find_kernel_support(ring_)),
+      max_submit_(static_cast<int>(std::clamp(max_submit, 1u, kLargestBatch))) {
+  begin_batch();
   set_limits();
 }
 
@@ -68,38 +74,52 @@ Result<void> Requests::refuse(const Operation& operation) const {
   return {};
 }
 
-std::uint32_t Requests::take_slot(Operation& operation, RequestOwner owner) {
-  std::uint32_t index;
-  if (&operation == completing_ && keeps_slots_ && table_[completing_index_].state == SlotState::kCompleting &&
-      !table_[completing_index_].cancel_requested && table_[completing_index_].replies_due == 0) {
-    // Submitted again by its own callback: it keeps its slot, so a handle stays good for an operation of many steps.
-    // Not when a cancelation may be on its way, which would hit the new request.
-    index = completing_index_;
-  } else {
-    index = table_.take();
+// Submitted again by its own callback, an operation keeps its slot, so that a handle stays good for one of many steps.
+// Not when a cancelation may be on its way, which would hit the new request.
+bool Requests::may_keep_slot(const Operation& operation) {
+  if (operation.slot_ >= table_.size()) return false;
+  const Slot& slot = table_[operation.slot_];
+  return slot.operation == &operation && slot.is_usual(SlotState::kCompleting) && keeps_slots_;
+}
+
+Slot& Requests::take_slot(Operation& operation, RequestOwner owner) {
+  if (!may_keep_slot(operation)) {
+    operation.slot_ = table_.take();
+    table_[operation.slot_].operation = &operation;
   }
-  Slot& slot = table_[index];
-  slot.operation = &operation;
-  slot.state = SlotState::kBacklog;
-  slot.owner = owner;
-  slot.cancel_requested = slot.cancel_queued = slot.revoked = slot.linked = slot.hard_linked = slot.follows = false;
+  Slot& slot = table_[operation.slot_];
+  static_cast<SlotStatus&>(slot) = {.state = SlotState::kBacklog, .owner = owner};
   operation.requests_ = this;
-  operation.slot_ = index;
   if (owner == RequestOwner::kUser) ++alive_;
-  return index;
+  return slot;
 }
 
 // Every operation passes through this, so what it calls is made one function with it, except what happens rarely.
-[[gnu::flatten]] Result<OperationHandle> Requests::queue(Operation& operation, RequestOwner owner) {
+template <RequestOwner owner>
+[[gnu::flatten]] OperationHandle Requests::queue_for(Operation& operation) {
   if (operation.requests_ != nullptr || refuses_) [[unlikely]]
-    return refuse(operation).error();
-  const std::uint32_t index = take_slot(operation, owner);
-  const OperationHandle handle{index, table_[index].generation};
+    return {};
+  Slot& slot = take_slot(operation, owner);
+  io_uring_sqe* const sqe = backlog_.empty() && may_place(slot) ? ring_.get_sqe() : nullptr;
+  if (sqe == nullptr) [[unlikely]]
+    return place_or_wait(slot);
+  fill_sqe(slot, *sqe);
+  if (is_batch_full()) [[unlikely]]
+    submit_full_batch();
+  return {slot.index, slot.generation};
+}
+
+template OperationHandle Requests::queue_for<RequestOwner::kUser>(Operation& operation);
+template OperationHandle Requests::queue_for<RequestOwner::kEvent>(Operation& operation);
+template OperationHandle Requests::queue_for<RequestOwner::kLoop>(Operation& operation);
+
+OperationHandle Requests::place_or_wait(Slot& slot) {
   // What wakes the loop must not wait behind what can only go on when the loop is woken.
-  const bool in_order = owner != RequestOwner::kLoop;
-  if ((in_order && !backlog_.empty()) || !place(index)) {
-    wait_in_backlog({index, handle.generation}, in_order);
-  } else if (batch_ >= max_submit_) {
+  const bool in_order = slot.owner != RequestOwner::kLoop;
+  const OperationHandle handle{slot.index, slot.generation};
+  if ((in_order && !backlog_.empty()) || !place(slot)) {
+    wait_in_backlog({handle.index, handle.generation}, in_order);
+  } else if (is_batch_full()) {
     submit_full_batch();
   }
   return handle;
@@ -112,16 +132,16 @@ void Requests::wait_in_backlog(const Queued& queued, bool in_order) {
 
 Result<OperationHandle> Requests::park(Operation& operation) {
   if (operation.requests_ != nullptr || refuses_) return refuse(operation).error();
-  const std::uint32_t index = take_slot(operation, RequestOwner::kUser);
-  table_[index].state = SlotState::kParked;
-  return OperationHandle{index, table_[index].generation};
+  Slot& slot = take_slot(operation, RequestOwner::kUser);
+  slot.state = SlotState::kParked;
+  return OperationHandle{slot.index, slot.generation};
 }
 
 void Requests::unpark(Operation& operation) {
   if (!is_parked(operation)) return;
-  const std::uint32_t index = operation.slot_;
-  table_[index].state = SlotState::kBacklog;
-  if (!backlog_.empty() || !place(index)) wait_in_backlog({index, table_[index].generation}, true);
+  Slot& slot = table_[operation.slot_];
+  slot.state = SlotState::kBacklog;
+  if (!backlog_.empty() || !place(slot)) wait_in_backlog({slot.index, slot.generation}, true);
 }
 
 Result<OperationHandle> Requests::queue_next_turn(Operation& operation) {
@@ -136,15 +156,15 @@ void Requests::take_next_turn() {
     Slot& slot = table_[queued.index];
     if (slot.generation != queued.generation || slot.state != SlotState::kParked) continue;
     slot.state = SlotState::kBacklog;
-    if (!backlog_.empty() || !place(queued.index)) wait_in_backlog(queued, true);
+    if (!backlog_.empty() || !place(slot)) wait_in_backlog(queued, true);
   }
   next_turn_.clear();
 }
 
 OperationHandle Requests::queue_ended(Operation& operation, std::int32_t result) {
-  const std::uint32_t index = take_slot(operation, RequestOwner::kUser);
-  end_later(index, result);
-  return {index, table_[index].generation};
+  const Slot& slot = take_slot(operation, RequestOwner::kUser);
+  end_later(slot.index, result);
+  return {slot.index, slot.generation};
 }
 
 void Requests::end_later(std::uint32_t index, std::int32_t result) {
@@ -155,38 +175,36 @@ void Requests::end_later(std::uint32_t index, std::int32_t result) {
 
 // Placing: SQEs are filled in the ring itself.
 
-bool Requests::place(std::uint32_t index) {
-  if (recovering_ || in_kernel_ >= limit_of(index)) return false;
+bool Requests::place(Slot& slot) {
+  if (!may_place(slot)) return false;
   io_uring_sqe* sqe = ring_.get_sqe();
   if (sqe == nullptr) {
     if (!make_room()) return false;
     sqe = ring_.get_sqe();
     if (sqe == nullptr) return false;
   }
-  fill_sqe(index, *sqe);
+  fill_sqe(slot, *sqe);
+  if (slot.linked) {
+    sqe->flags |= slot.hard_linked ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
+    slot.result = expected_transfer(*sqe);
+  }
   return true;
 }
 
-void Requests::fill_sqe(std::uint32_t index, io_uring_sqe& sqe) {
-  table_[index].operation->prepare(sqe);
-  Slot& slot = table_[index];
-  sqe.user_data = table_.user_data(index);
-  unsigned flags = sqe.flags & ~static_cast<unsigned>(IOSQE_CQE_SKIP_SUCCESS);
-  if (slot.linked) {
-    flags |= slot.hard_linked ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
-    slot.result = expected_transfer(sqe);
-  }
-  sqe.flags = static_cast<std::uint8_t>(flags);
-  slot.opcode = sqe.opcode;
+[[gnu::always_inline]] inline void Requests::fill_sqe(Slot& slot, io_uring_sqe& sqe) {
   slot.sq_position = ring_.raw()->sq.sqe_tail - 1;
   slot.state = SlotState::kSubmitted;
+  slot.operation->prepare(sqe);
+  sqe.user_data = slot.user_data();
+  sqe.flags &= static_cast<std::uint8_t>(~IOSQE_CQE_SKIP_SUCCESS);
+  slot.opcode = sqe.opcode;
   if (wait_count_ > 1) {
     slot.sends = is_send(slot.opcode);
     sends_in_flight_ += slot.sends ? 1 : 0;
   }
   ++in_kernel_;
-  ++batch_;
   ++counters_.submitted;
+  --batch_left_;
 }
 
 bool Requests::place_backlog() {
@@ -200,12 +218,12 @@ bool Requests::place_backlog() {
     }
     unsigned length = 1;
     while (table_[backlog_[length - 1].index].linked) ++length;
-    if (in_kernel_ + length > limit_of(backlog_.front().index)) break;
+    if (in_kernel_ + length > limit_of(table_[backlog_.front().index])) break;
     if (length > ring_.sq_space_left() && !make_room(length)) return false;
     for (; length != 0; --length) {
       const std::uint32_t index = backlog_.front().index;
       backlog_.pop_front();
-      place(index);
+      place(table_[index]);
     }
   }
   return (strays_.empty() && cancels_.empty()) || ring_.sq_space_left() != 0;
@@ -215,7 +233,7 @@ bool Requests::make_room(unsigned count) {
   if (!may_enter_) return false;
   // A refusal leaves everything where it is; the loop's own submission meets it again and knows what to do.
   const int result = submitted(ring_.submit());
-  if (result >= 0) batch_ = 0;
+  if (result >= 0) begin_batch();
   ring_.wait_for_sq_space();
   // One free entry is as far as the kernel waits; the poll thread is about to take the others.
   const bool polled = (ring_.setup_flags() & IORING_SETUP_SQPOLL) != 0;
@@ -226,20 +244,20 @@ bool Requests::make_room(unsigned count) {
 }
 
 void Requests::submit_full_batch() {
-  batch_ = 0;
+  begin_batch();
   if (may_enter_) submitted(ring_.submit());
 }
 
 int Requests::submit() {
   place_backlog();
-  batch_ = 0;
+  begin_batch();
   return submitted(ring_.submit());
 }
 
 int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
   // What still waits for an SQE may be what everything else depends on.
   if (!place_backlog()) return submit();
-  batch_ = 0;
+  begin_batch();
   if (wait_count_ > 1) return submit_and_wait_batch(timeout);
   if (!timeout) return submitted(ring_.submit_and_wait(1));
   if (support_.limits_waits) return submitted(ring_.submit_and_wait(1, *timeout));

@@ -77,7 +77,14 @@ class Requests {
 
   // Queueing.
 
-  Result<OperationHandle> queue(Operation& operation, RequestOwner owner = RequestOwner::kUser);
+  Result<OperationHandle> queue(Operation& operation, RequestOwner owner = RequestOwner::kUser) {
+    const OperationHandle handle = owner == RequestOwner::kUser    ? queue_for<RequestOwner::kUser>(operation)
+                                   : owner == RequestOwner::kEvent ? queue_for<RequestOwner::kEvent>(operation)
+                                                                   : queue_for<RequestOwner::kLoop>(operation);
+    if (handle.index == InFlightTable::kNone) [[unlikely]]
+      return refuse(operation).error();
+    return handle;
+  }
   Result<void> queue_chain(std::span<Operation* const> operations, bool hard);
   /// The same in the next turn, and in no submission before.
   Result<OperationHandle> queue_next_turn(Operation& operation);
@@ -125,7 +132,7 @@ class Requests {
     wait_time_ = time;
   }
   /// From now on each request is submitted as it gets its SQE, which costs no call where a poll thread is awake.
-  void submit_at_once() noexcept { max_submit_ = 1; }
+  void submit_at_once() noexcept { max_submit_ = batch_left_ = 1; }
   int submit_and_wait(std::optional<std::chrono::nanoseconds> timeout);
 
   // Completion.
@@ -182,25 +189,34 @@ class Requests {
     return operation.requests_ == this && table_[operation.slot_].state == SlotState::kParked;
   }
   [[gnu::cold]] Result<void> refuse(const Operation& operation) const;
-  std::uint32_t take_slot(Operation& operation, RequestOwner owner);
-  [[gnu::noinline]] void wait_in_backlog(const Queued& queued, bool in_order);
+  /// What `queue` does, once for each owner and without a Result, since every operation passes through this. The index
+  /// is kNone when it was refused.
+  template <RequestOwner owner>
+  OperationHandle queue_for(Operation& operation);
+  [[gnu::noinline]] OperationHandle place_or_wait(Slot& slot);
+  bool may_keep_slot(const Operation& operation);
+  Slot& take_slot(Operation& operation, RequestOwner owner);
+  void wait_in_backlog(const Queued& queued, bool in_order);
   bool is_backlogged(const Queued& queued) {
     return table_[queued.index].generation == queued.generation && table_[queued.index].state == SlotState::kBacklog;
   }
   bool room_for(unsigned count, unsigned limit) const noexcept {
     return count <= ring_.sq_space_left() && in_kernel_ + count <= limit;
   }
-  unsigned limit_of(std::uint32_t index) {
-    return table_[index].owner == RequestOwner::kLoop ? loop_limit_ : operation_limit_;
+  unsigned limit_of(const Slot& slot) const noexcept {
+    return slot.owner == RequestOwner::kLoop ? loop_limit_ : operation_limit_;
   }
-  bool place(std::uint32_t index);
-  void fill_sqe(std::uint32_t index, io_uring_sqe& sqe);
+  bool may_place(const Slot& slot) const noexcept { return !recovering_ && in_kernel_ < limit_of(slot); }
+  bool place(Slot& slot);
+  void fill_sqe(Slot& slot, io_uring_sqe& sqe);
   /// False when something still waits for an SQE.
   bool place_backlog();
   bool place_cancel(const Queued& target);
   bool place_stray(std::uint64_t user_data);
   /// Submits, so that so many SQEs are free. False when they are not.
   [[gnu::noinline]] bool make_room(unsigned count = 1);
+  void begin_batch() noexcept { batch_left_ = max_submit_; }
+  bool is_batch_full() const noexcept { return batch_left_ <= 0; }
   [[gnu::noinline]] void submit_full_batch();
   int submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout);
   int submit_and_poll(std::chrono::nanoseconds timeout);
@@ -238,8 +254,12 @@ class Requests {
 
   [[gnu::noinline]] void tell_ended();
   void take(std::uint64_t user_data, const Completion& completion);
+  [[gnu::noinline]] void take_unusual(std::uint64_t user_data, const Completion& completion);
   void take_cancel_reply(std::uint32_t index, std::int32_t res);
   void finish(std::uint32_t index, Completion completion);
+  void was_told(std::uint32_t index) {
+    if (table_[index].state == SlotState::kCompleting) release(index);
+  }
   unsigned end_submitted(std::int32_t result, bool unsubmitted_too);
   void release(std::uint32_t index);
 
@@ -247,14 +267,14 @@ class Requests {
   KernelSupport support_;
   InFlightTable table_;
   RequestCounters counters_;
-  unsigned max_submit_;
+  int max_submit_;
   unsigned operation_limit_;  // how much may be in flight for something to be added
   unsigned cancel_limit_;
   unsigned loop_limit_;
   unsigned wait_count_ = 1;
   std::chrono::nanoseconds wait_time_{0};
   unsigned sends_in_flight_ = 0;  // while waits are for batches
-  unsigned batch_ = 0;            // SQEs taken since the last submission
+  unsigned told_ = 0;
   bool may_enter_ = false;
   bool refuses_ = false;
   std::uint32_t cancel_from_ = 0;  // those below are still to be cancelled by `cancel_next`
@@ -274,11 +294,9 @@ class Requests {
   UniqueFunction<void(std::uint32_t)> receiver_;
   unsigned receiver_number_ = 0;  // tells one receiver from the next
 
-  Operation* completing_ = nullptr;
-  std::uint32_t completing_index_ = InFlightTable::kNone;
   std::uint32_t in_kernel_ = 0;
+  int batch_left_;  // SQEs that may still be taken until the next submission; none once it is not above 0
   std::uint32_t alive_ = 0;
-  unsigned told_ = 0;
 };
 
 }  // namespace assay::internal

@@ -93,7 +93,8 @@ void Requests::cancel_held_back(std::uint32_t index) {
   table_[index].cancel_requested = true;
   for (std::uint32_t other = 0; other < table_.size(); ++other) {
     Slot& before = table_[other];
-    if (before.next != index || before.state == SlotState::kFree) continue;
+    if (!before.holds_back || before.next != index) continue;
+    before.holds_back = false;
     before.next = InFlightTable::kNone;
     if (before.state == SlotState::kHeldBack) before.linked = false;
     break;
@@ -162,7 +163,7 @@ bool Requests::place_cancel(const Queued& target) {
     ++slot.replies_due;
     ++in_kernel_;
   }
-  ++batch_;
+  --batch_left_;
   ++counters_.submitted;
   return true;
 }
@@ -175,7 +176,7 @@ bool Requests::place_stray(std::uint64_t user_data) {
   io_uring_prep_cancel64(sqe, user_data, 0);
   sqe->user_data = InFlightTable::kNobody;
   if (support_.skips_success_cqes) sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  ++batch_;
+  --batch_left_;
   ++counters_.submitted;
   return true;
 }

@@ -29,20 +29,19 @@ Result<void> Requests::queue_chain(std::span<Operation* const> operations, bool 
                        (room_for(count, operation_limit_) || (make_room(count) && room_for(count, operation_limit_)));
   std::uint32_t previous = InFlightTable::kNone;
   for (unsigned index = 0; index < count; ++index) {
-    const std::uint32_t slot_index = take_slot(*operations[index], RequestOwner::kUser);
-    Slot& slot = table_[slot_index];
+    Slot& slot = take_slot(*operations[index], RequestOwner::kUser);
     slot.linked = index + 1 < count;
     slot.hard_linked = slot.linked && hard;
     slot.follows = index != 0;
-    slot.previous = std::exchange(previous, slot_index);
+    slot.previous = std::exchange(previous, slot.index);
     if (at_once) {
-      place(slot_index);
+      place(slot);
     } else {
-      backlog_.push_back({slot_index, slot.generation});
+      backlog_.push_back({slot.index, slot.generation});
       ++counters_.backlogged;
     }
   }
-  if (batch_ >= max_submit_) submit_full_batch();
+  if (is_batch_full()) submit_full_batch();
   return {};
 }
 
@@ -72,6 +71,7 @@ void Requests::hold_back_cut_chain() {
       slot.state = SlotState::kHeldBack;
       --in_kernel_;
       table_[last].next = index;
+      table_[last].holds_back = true;
       last = index;
     }
   }
@@ -82,6 +82,7 @@ void Requests::resolve_held_back(std::uint32_t first, bool run) {
   std::vector<Queued> members;
   for (std::uint32_t index = first; index != InFlightTable::kNone;) {
     members.push_back({index, table_[index].generation});
+    table_[index].holds_back = false;
     index = std::exchange(table_[index].next, InFlightTable::kNone);
   }
   if (run) {

@@ -1,5 +1,6 @@
 // Completion, in Requests: who is told what, exactly once.
 
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -13,14 +14,17 @@ namespace assay::internal {
   if (!ended_.empty() || telling_at_ < telling_.size()) [[unlikely]]
     tell_ended();
   io_uring_cq& cq = ring_.raw()->cq;
+  unsigned* const khead = cq.khead;
+  const unsigned* const ktail = cq.ktail;
   for (; max != 0; --max) {
-    const unsigned head = *cq.khead;
-    if (head == io_uring_smp_load_acquire(cq.ktail)) break;
+    // Read anew each time, since a callback may destroy the backend, whose end dispatches too.
+    const unsigned head = *khead;
+    if (head == io_uring_smp_load_acquire(ktail)) break;
     const io_uring_cqe& cqe = cq.cqes[head & cq.ring_mask];
     const std::uint64_t user_data = cqe.user_data;
     const Completion completion{.res = cqe.res, .flags = cqe.flags};
     // Given back before the callback, which may submit and so need the room.
-    io_uring_smp_store_release(cq.khead, head + 1);
+    io_uring_smp_store_release(khead, head + 1);
     take(user_data, completion);
   }
   return told_;
@@ -43,6 +47,24 @@ void Requests::tell_ended() {
 }
 
 void Requests::take(std::uint64_t user_data, const Completion& completion) {
+  const auto index = static_cast<std::uint32_t>(user_data);
+  if (index >= table_.size() || table_[index].user_data() != user_data ||
+      !table_[index].is_usual(SlotState::kSubmitted) || completion.more() || recovering_) {
+    take_unusual(user_data, completion);
+    return;
+  }
+  Slot& slot = table_[index];
+  ++counters_.completions;
+  --in_kernel_;
+  --alive_;
+  ++told_;
+  slot.state = SlotState::kCompleting;
+  slot.operation->requests_ = nullptr;
+  slot.operation->complete(completion);
+  was_told(index);
+}
+
+void Requests::take_unusual(std::uint64_t user_data, const Completion& completion) {
   const std::uint32_t index = table_.find(user_data);
   if (index == InFlightTable::kNone) {
     if (user_data == InFlightTable::kMessage) {
@@ -99,7 +121,8 @@ void Requests::finish(std::uint32_t index, Completion completion) {
   Slot& slot = table_[index];
   if (recovering_ && restart(index, completion)) return;
   if (slot.revoked) completion = {.res = -ECANCELED};
-  if (slot.next != InFlightTable::kNone) {
+  if (slot.holds_back) {
+    slot.holds_back = false;
     const bool failed = completion.res < 0 || (slot.result != 0 && completion.res != slot.result);
     resolve_held_back(std::exchange(slot.next, InFlightTable::kNone), slot.hard_linked || !failed);
   }
@@ -108,28 +131,24 @@ void Requests::finish(std::uint32_t index, Completion completion) {
     release(index);
     return;
   }
-  slot.operation = nullptr;
   slot.state = SlotState::kCompleting;
   operation->requests_ = nullptr;
   if (slot.owner == RequestOwner::kUser) {
     --alive_;
     ++told_;
   }
-  Operation* outer = std::exchange(completing_, operation);
-  const std::uint32_t outer_index = std::exchange(completing_index_, index);
   if (slot.cancel_requested) {
     operation->cancelled(completion);
   } else {
     operation->complete(completion);
   }
-  completing_ = outer;
-  completing_index_ = outer_index;
-  if (table_[index].state == SlotState::kCompleting) release(index);
+  was_told(index);
 }
 
 void Requests::release(std::uint32_t index) {
   if (table_[index].replies_due != 0) {
     table_[index].state = SlotState::kAwaitsReply;
+    table_[index].operation = nullptr;
   } else {
     table_.give_back(index);
   }

@@ -63,7 +63,7 @@ void Requests::resume(std::optional<Ring> ring) {
     set_limits();
   }
   recovering_ = false;
-  batch_ = 0;
+  begin_batch();
 }
 
 // They never reached the kernel, so they go before everything else that waits for an SQE, as a chain if they are one.
