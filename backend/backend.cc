@@ -27,6 +27,9 @@ constexpr nanoseconds kCancelRepetition = 5ms;
 // A wait is cut into pieces of this length, since a kernel adds a timeout to its clock without looking for overflow.
 constexpr nanoseconds kLongestWait = 24h;
 
+// The time of a wait without a limit.
+constexpr nanoseconds kForEver{-1};
+
 // How the destructor waits: so long at a time, so many times without progress; and how many answers that took no time
 // it takes for that.
 constexpr nanoseconds kDrainWait = 50ms;
@@ -160,15 +163,14 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
     // What woke an outer loop may be the loop's own, and has to be used up all the same.
     const bool must_look = mode == LoopMode::kForever || (mode == LoopMode::kNonblock && nesting_.in_use());
     if (!must_look && !is_alive()) break;
-    Turn turn = run_turn(mode != LoopMode::kNonblock);
+    const bool woken = run_turn(mode != LoopMode::kNonblock, error);
     if (ended_) {
       running_ = false;
       delete this;
       return LoopStatus::kNoEvents;
     }
-    error = std::move(turn.error);
     if (error || mode == LoopMode::kNonblock) break;
-    if (mode == LoopMode::kOnce && (told_ != 0 || turn.woken)) break;
+    if (mode == LoopMode::kOnce && (told_ != 0 || woken)) break;
   }
   // Returning is what was asked for; the next run is another one.
   if (break_requested_.load(std::memory_order_relaxed)) break_requested_.store(false);
@@ -252,48 +254,53 @@ bool Backend::is_alive() {
          requests_.receives_messages() || has_posted_.load(std::memory_order_relaxed);
 }
 
-Backend::Turn Backend::run_turn(bool may_wait) {
-  Turn turn;
+bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
   ++turns_;
   wake_up_.arm();
   requests_.take_next_turn();
   if (options_.before_wait) {
     now_is_fresh_ = false;
     options_.before_wait();
-    if (ended_) return turn;
+    if (ended_) return false;
+    if (requests_.has_next_turn()) may_wait = false;
   }
-  std::optional<nanoseconds> timeout;
+  nanoseconds timeout = kForEver;
   if (!timers_.empty()) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
-  may_wait = may_wait && !requests_.has_completed() && !requests_.has_next_turn() && !signals_.any() &&
-             !has_posted_.load() && !(timeout && *timeout == 0ns);
   if (!fd_events_.look_again()) may_wait = false;
   fd_events_.arm();
+  may_wait = may_wait && !requests_.has_completed() && timeout != 0ns;
   if (may_wait) may_wait = wake_up_.fall_asleep();
-  // Asked again: what was posted or raised before we said that we sleep has not woken us.
+  // Asked only now: what was posted or raised before we said that we sleep has not woken us.
   if (may_wait && (has_posted_.load() || signals_.any() || break_requested_.load())) may_wait = false;
   int answer = 0;
-  // What a submission posts takes the room in the CQ before what waits in the kernel's backlog, which would starve.
-  if (ring().cq_has_overflow() && ring().cq_ready() == 0) answer = ring().get_events();
-  may_wait = may_wait && !requests_.has_completed();
-  ASSAY_TRACEPOINT3(wait_begin, this, may_wait, timeout ? timeout->count() : -1);
+  if (ring().cq_has_overflow() && ring().cq_ready() == 0) [[unlikely]] {
+    // What a submission posts takes the room in the CQ before what waits in the kernel's backlog, which would starve.
+    answer = ring().get_events();
+    may_wait = may_wait && !requests_.has_completed();
+  }
+  ASSAY_TRACEPOINT3(wait_begin, this, may_wait, timeout.count());
   if (answer >= 0) answer = enter_kernel(may_wait, timeout);
   ASSAY_TRACEPOINT3(wait_end, this, answer, ring().cq_ready());
-  turn.woken = wake_up_.awake();
+  const bool woken = wake_up_.awake();
   now_is_fresh_ = false;
   if (options_.after_wait) {
     options_.after_wait();
-    if (ended_) return turn;
+    if (ended_) return false;
   }
 
   bool short_of_something = false;
-  turn.error = handle_answer(answer, &short_of_something);
+  if (answer < 0 || ring().cq_has_overflow()) [[unlikely]] {
+    error = handle_unusual_answer(answer, &short_of_something);
+  } else {
+    back_off_ = 0ns;
+  }
   const std::uint64_t told_before = told_;
   expire_timers();
   signals_.dispatch([this] { about_to_call(); });
-  run_posted();
+  if (has_posted_.load() && !ended_) run_posted();
   const std::uint64_t completions_before = requests_.counters().completions;
   fd_events_.dispatch();
   ASSAY_TRACEPOINT2(batch_begin, this, ring().cq_ready());
@@ -301,28 +308,27 @@ Backend::Turn Backend::run_turn(bool may_wait) {
   ASSAY_TRACEPOINT2(batch_end, this, told);
   told_ += told;
   // Nothing is left then that any of these could have told.
-  if (ended_) return turn;
-  fd_events_.reaped(!requests_.has_completed() && !ring().cq_needs_enter());
-  cancel_repetition_.arm_if_needed();
+  if (ended_) return false;
+  if (fd_events_.any_doubtful() && !requests_.has_completed() && !ring().cq_needs_enter()) fd_events_.reaped_all();
+  if (requests_.has_unheard_cancels()) cancel_repetition_.arm();
   const bool reaped = requests_.counters().completions != completions_before;
   const bool dropped = has_dropped();
   if (answer == -EBADR || dropped) {
     if (options_.when_dropped == WhenDropped::kRecover) {
-      turn.error.reset();
+      error.reset();
       recover();
     } else {
-      turn.error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
+      error = Error::from_errno(EBADR, std::string(internal::explain_submit_error(-EBADR)));
       end_what_is_lost();
     }
   }
-  if (ended_) return turn;
+  if (ended_) return false;
   if (short_of_something && !reaped && told_ == told_before && may_wait) back_off(timeout);
-  return turn;
+  return woken;
 }
 
-void Backend::CancelRepetition::arm_if_needed() {
-  if (armed() || !backend_.requests_.has_unheard_cancels()) return;
-  backend_.timers_.add(*this, internal::deadline_after(backend_.now(), kCancelRepetition));
+void Backend::CancelRepetition::arm() {
+  if (!armed()) backend_.timers_.add(*this, internal::deadline_after(backend_.now(), kCancelRepetition));
 }
 
 void Backend::CancelRepetition::expired() { backend_.requests_.repeat_unheard_cancels(); }
@@ -372,9 +378,9 @@ void Backend::end_what_is_lost() {
 }
 
 // Waits without sleeping. What a sleeping loop would be woken for has to be looked for here.
-int Backend::spin(std::optional<nanoseconds> timeout) {
+int Backend::spin(nanoseconds timeout) {
   constexpr unsigned kSpinsBetweenClockReadings = 16;
-  const nanoseconds deadline = timeout ? internal::deadline_after(now(), *timeout) : nanoseconds::max();
+  const nanoseconds deadline = timeout == kForEver ? nanoseconds::max() : internal::deadline_after(now(), timeout);
   const int submitted = requests_.submit();
   if (submitted < 0) return submitted;
   // What the poll thread has not taken yet it will take by itself; anything else needs another submission.
@@ -401,8 +407,9 @@ int Backend::spin(std::optional<nanoseconds> timeout) {
   }
 }
 
-int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {
-  if (may_wait) return options_.poll_cq ? spin(timeout) : requests_.submit_and_wait(timeout);
+inline int Backend::enter_kernel(bool may_wait, nanoseconds timeout) {
+  if (may_wait && options_.poll_cq) return spin(timeout);
+  if (may_wait) return timeout == kForEver ? requests_.submit_and_wait() : requests_.submit_and_wait(timeout);
   const int submitted = requests_.submit();
   // With nothing to read the kernel is given a chance to bring something: deferred task work, an overflow backlog.
   if (submitted < 0 || requests_.has_completed()) return submitted;
@@ -411,7 +418,7 @@ int Backend::enter_kernel(bool may_wait, std::optional<nanoseconds> timeout) {
 }
 
 // Each answer is dealt with here, on purpose. The error is what the loop's caller is told.
-std::optional<Error> Backend::handle_answer(int answer, bool* short_of_something) {
+std::optional<Error> Backend::handle_unusual_answer(int answer, bool* short_of_something) {
   if (ring().cq_has_overflow()) {
     ++overflows_;
     warn_of_overflow();
@@ -453,7 +460,6 @@ void Backend::expire_timers() {
 }
 
 void Backend::run_posted() {
-  if (ended_ || !has_posted_.load()) return;
   {
     const std::lock_guard lock(posted_mutex_);
     running_posted_.swap(posted_);
@@ -469,9 +475,9 @@ void Backend::run_posted() {
 
 // Nothing could be submitted and nothing was there to reap. Waiting on the ring's descriptor needs no submission, ends
 // when a completion comes, and takes its time even when nothing is in flight.
-void Backend::back_off(std::optional<nanoseconds> timeout) {
+void Backend::back_off(nanoseconds timeout) {
   back_off_ = std::clamp(2 * back_off_, kLeastBackOff, kMostBackOff);
-  const timespec time = to_timespec(timeout ? std::min(*timeout, back_off_) : back_off_);
+  const timespec time = to_timespec(timeout == kForEver ? back_off_ : std::min(timeout, back_off_));
   kernel_.wait_readable(ring().fd(), &time);
 }
 
@@ -564,7 +570,7 @@ void Backend::drain() {
         break;
       case internal::SubmitAnswer::kReap:
       case internal::SubmitAnswer::kBackOff:
-        back_off(std::nullopt);
+        back_off(kForEver);
         break;
       case internal::SubmitAnswer::kDropped:
       case internal::SubmitAnswer::kReport:

@@ -211,16 +211,11 @@ class Backend final : public Operations {
   class CancelRepetition final : public internal::TimerNode {
    public:
     explicit CancelRepetition(Backend& backend) : TimerNode(false), backend_(backend) {}
-    void arm_if_needed();
+    void arm();
     void expired() override;
 
    private:
     Backend& backend_;
-  };
-
-  struct Turn {
-    bool woken = false;
-    std::optional<Error> error;
   };
 
   Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd);
@@ -229,19 +224,20 @@ class Backend final : public Operations {
   Result<void> start();
   void hand_over();
   bool is_alive();
-  Turn run_turn(bool may_wait);
+  /// Whether the loop was woken; and what it cannot handle.
+  bool run_turn(bool may_wait, std::optional<Error>& error);
   bool has_dropped();
   void recover();
   void end_what_is_lost();
   Result<void> make_ready(Ring& ring);
   void report_unmet(std::string_view option, const std::string& line);
-  int spin(std::optional<std::chrono::nanoseconds> timeout);
-  int enter_kernel(bool may_wait, std::optional<std::chrono::nanoseconds> timeout);
-  std::optional<Error> handle_answer(int answer, bool* back_off);
+  int spin(std::chrono::nanoseconds timeout);
+  int enter_kernel(bool may_wait, std::chrono::nanoseconds timeout);
+  std::optional<Error> handle_unusual_answer(int answer, bool* back_off);
   void warn_of_overflow();
   void expire_timers();
   void run_posted();
-  void back_off(std::optional<std::chrono::nanoseconds> timeout);
+  void back_off(std::chrono::nanoseconds timeout);
   void about_to_call() noexcept {
     now_is_fresh_ = false;
     ++told_;

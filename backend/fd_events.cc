@@ -21,7 +21,7 @@ void FdEvents::arm_later(FdEvent& event) {
   to_arm_.push_back(&event);
 }
 
-void FdEvents::arm() {
+void FdEvents::arm_all() {
   // Queueing calls nobody back, so the list does not change meanwhile.
   for (FdEvent* event : to_arm_) {
     if (event == nullptr) continue;
@@ -62,8 +62,7 @@ void FdEvents::drop_holes() {
   doubtful_.resize(kept);
 }
 
-bool FdEvents::look_again() {
-  if (doubtful_.empty()) return true;
+bool FdEvents::look_at_doubtful() {
   drop_holes();
   if (doubtful_.empty()) return true;
   polls_.clear();
@@ -90,7 +89,7 @@ bool FdEvents::look_again() {
   return !any_ready && nothing_on_its_way;
 }
 
-void FdEvents::dispatch() {
+void FdEvents::tell_found() {
   // Those that become doubtful meanwhile come behind, and have not been asked for.
   for (std::size_t index = 0, count = doubtful_.size(); index < count; ++index) {
     FdEvent* event = doubtful_[index];
@@ -99,8 +98,7 @@ void FdEvents::dispatch() {
   }
 }
 
-void FdEvents::reaped(bool all) {
-  if (!all) return;
+void FdEvents::reaped_all() {
   for (FdEvent* event : doubtful_) {
     if (event != nullptr && event->awaits_reap_) trust(*event);
   }

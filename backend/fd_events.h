@@ -37,7 +37,9 @@ class FdEvents {
   /// nothing, and a descriptor that is closed and used again until then is not polled by mistake.
   void arm_later(FdEvent& event);
   /// Queues the polls that are due.
-  void arm();
+  void arm() {
+    if (!to_arm_.empty()) arm_all();
+  }
   /// A new turn begins, so what was told until now was told in the last one.
   void begin_turn() noexcept {
     told_in_last_turn_ = told_;
@@ -50,11 +52,15 @@ class FdEvents {
   void trust(FdEvent& event);
   bool is_doubtful(const FdEvent& event) const noexcept;
   /// Asks for all doubtful events. False when the loop must not wait: one is ready, or may have been told too early.
-  bool look_again();
+  bool look_again() { return doubtful_.empty() || look_at_doubtful(); }
   /// Tells those that `look_again` found ready.
-  void dispatch();
-  /// After completions were dispatched; `all`: nothing was left behind.
-  void reaped(bool all);
+  void dispatch() {
+    if (!doubtful_.empty()) tell_found();
+  }
+  /// After completions were dispatched, when nothing was left behind.
+  void reaped_all();
+  /// Whether `reaped_all` is waited for.
+  bool any_doubtful() const noexcept { return !doubtful_.empty(); }
 
   /// Whether more than one event was told in this turn, or in the one before.
   bool are_several_active() const noexcept { return told_ > 1 || told_in_last_turn_ > 1; }
@@ -63,6 +69,9 @@ class FdEvents {
   std::uint64_t looks() const noexcept { return looks_; }
 
  private:
+  void arm_all();
+  bool look_at_doubtful();
+  void tell_found();
   void forget_doubt(FdEvent& event) noexcept;
   void drop_holes();
 

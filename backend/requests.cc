@@ -18,6 +18,9 @@ namespace {
 // How often the poll thread is looked at before something else is done meanwhile.
 constexpr unsigned kPatienceWithPollThread = 1000;
 
+// Longer than anything that a batch is for.
+constexpr std::chrono::nanoseconds kForEver = std::chrono::hours{24};
+
 // More SQEs than any ring has.
 constexpr unsigned kLargestBatch = 1u << 30;
 
@@ -79,7 +82,7 @@ Result<void> Requests::refuse(const Operation& operation) const {
 bool Requests::may_keep_slot(const Operation& operation) {
   if (operation.slot_ >= table_.size()) return false;
   const Slot& slot = table_[operation.slot_];
-  return slot.operation == &operation && slot.is_usual(SlotState::kCompleting) && keeps_slots_;
+  return slot.operation == &operation && slot.is_usual(SlotState::kCompleting);
 }
 
 Slot& Requests::take_slot(Operation& operation, RequestOwner owner) {
@@ -150,7 +153,7 @@ Result<OperationHandle> Requests::queue_next_turn(Operation& operation) {
   return parked;
 }
 
-void Requests::take_next_turn() {
+void Requests::queue_parked() {
   // Queueing calls nobody back, so the list does not change meanwhile.
   for (const Queued& queued : next_turn_) {
     Slot& slot = table_[queued.index];
@@ -171,6 +174,7 @@ void Requests::end_later(std::uint32_t index, std::int32_t result) {
   table_[index].state = SlotState::kEnded;
   table_[index].result = result;
   ended_.push_back({index, table_[index].generation});
+  has_ended_ = true;
 }
 
 // Placing: SQEs are filled in the ring itself.
@@ -198,16 +202,18 @@ bool Requests::place(Slot& slot) {
   sqe.user_data = slot.user_data();
   sqe.flags &= static_cast<std::uint8_t>(~IOSQE_CQE_SKIP_SUCCESS);
   slot.opcode = sqe.opcode;
-  if (wait_count_ > 1) {
-    slot.sends = is_send(slot.opcode);
-    sends_in_flight_ += slot.sends ? 1 : 0;
-  }
+  if (wait_count_ > 1) count_send(slot);
   ++in_kernel_;
   ++counters_.submitted;
   --batch_left_;
 }
 
-bool Requests::place_backlog() {
+void Requests::count_send(Slot& slot) {
+  slot.sends = is_send(slot.opcode);
+  sends_in_flight_ += slot.sends ? 1 : 0;
+}
+
+bool Requests::place_what_waits() {
   if (recovering_) return true;
   while (!strays_.empty() && place_stray(strays_.back())) strays_.pop_back();
   while (!cancels_.empty() && place_cancel(cancels_.front())) cancels_.pop_front();
@@ -254,14 +260,20 @@ int Requests::submit() {
   return submitted(ring_.submit());
 }
 
-int Requests::submit_and_wait(std::optional<std::chrono::nanoseconds> timeout) {
+int Requests::submit_and_wait() {
   // What still waits for an SQE may be what everything else depends on.
   if (!place_backlog()) return submit();
   begin_batch();
+  if (wait_count_ > 1) return submit_and_wait_batch(kForEver);
+  return submitted(ring_.submit_and_wait(1));
+}
+
+int Requests::submit_and_wait(std::chrono::nanoseconds timeout) {
+  if (!place_backlog()) return submit();
+  begin_batch();
   if (wait_count_ > 1) return submit_and_wait_batch(timeout);
-  if (!timeout) return submitted(ring_.submit_and_wait(1));
-  if (support_.limits_waits) return submitted(ring_.submit_and_wait(1, *timeout));
-  return submit_and_poll(*timeout);
+  if (support_.limits_waits) return submitted(ring_.submit_and_wait(1, timeout));
+  return submit_and_poll(timeout);
 }
 
 std::uint64_t Requests::user_data_of(const Operation& operation) {
@@ -275,10 +287,8 @@ std::chrono::nanoseconds Requests::now() {
 }
 
 // Completions of sends bring nothing new, so they are waited for beyond the batch rather than as a part of it.
-int Requests::submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout) {
-  constexpr auto kForEver = std::chrono::hours{24};
+int Requests::submit_and_wait_batch(std::chrono::nanoseconds limit) {
   const unsigned count = std::min(wait_count_ + sends_in_flight_, ring_.cq_entries());
-  const std::chrono::nanoseconds limit = timeout.value_or(kForEver);
   if (!support_.limits_waits) return submit_and_poll(limit);
   const std::chrono::nanoseconds end = now() + limit;
   // Once the batch's time is over, kernels woke the waiter for what its own task posts, and not for what a poll thread,

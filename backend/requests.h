@@ -82,7 +82,7 @@ class Requests {
                                    : owner == RequestOwner::kEvent ? queue_for<RequestOwner::kEvent>(operation)
                                                                    : queue_for<RequestOwner::kLoop>(operation);
     if (handle.index == InFlightTable::kNone) [[unlikely]]
-      return refuse(operation).error();
+      return refused(operation);
     return handle;
   }
   Result<void> queue_chain(std::span<Operation* const> operations, bool hard);
@@ -90,7 +90,9 @@ class Requests {
   Result<OperationHandle> queue_next_turn(Operation& operation);
   bool has_next_turn() const noexcept { return !next_turn_.empty(); }
   /// A turn begins.
-  void take_next_turn();
+  void take_next_turn() {
+    if (!next_turn_.empty()) queue_parked();
+  }
   /// The next step of an operation of many, from inside its completion, which then was nobody's business but its own.
   /// False when nothing can be queued any more.
   bool queue_next_step(Operation& operation) {
@@ -133,7 +135,8 @@ class Requests {
   }
   /// From now on each request is submitted as it gets its SQE, which costs no call where a poll thread is awake.
   void submit_at_once() noexcept { max_submit_ = batch_left_ = 1; }
-  int submit_and_wait(std::optional<std::chrono::nanoseconds> timeout);
+  int submit_and_wait();
+  int submit_and_wait(std::chrono::nanoseconds timeout);
 
   // Completion.
 
@@ -146,9 +149,7 @@ class Requests {
   [[gnu::noinline]] void take_message(std::uint32_t message);
   bool receives_messages() const noexcept { return static_cast<bool>(receiver_); }
   /// True when `dispatch` would find something.
-  bool has_completed() const noexcept {
-    return !ended_.empty() || telling_at_ < telling_.size() || ring_.cq_ready() != 0;
-  }
+  bool has_completed() const noexcept { return has_ended_ || ring_.cq_ready() != 0; }
   /// Hands over what has completed, at most `max` CQEs. Returns how many completions went to users' operations.
   unsigned dispatch(unsigned max);
   /// Ends every request that the kernel has, without it: each is told `result`, once. The kernel is asked to cancel
@@ -189,6 +190,7 @@ class Requests {
     return operation.requests_ == this && table_[operation.slot_].state == SlotState::kParked;
   }
   [[gnu::cold]] Result<void> refuse(const Operation& operation) const;
+  [[gnu::cold]] Result<OperationHandle> refused(const Operation& operation) const { return refuse(operation).error(); }
   /// What `queue` does, once for each owner and without a Result, since every operation passes through this. The index
   /// is kNone when it was refused.
   template <RequestOwner owner>
@@ -207,10 +209,12 @@ class Requests {
     return slot.owner == RequestOwner::kLoop ? loop_limit_ : operation_limit_;
   }
   bool may_place(const Slot& slot) const noexcept { return !recovering_ && in_kernel_ < limit_of(slot); }
+  void queue_parked();
   bool place(Slot& slot);
   void fill_sqe(Slot& slot, io_uring_sqe& sqe);
   /// False when something still waits for an SQE.
-  bool place_backlog();
+  bool place_backlog() { return !has_backlog() || place_what_waits(); }
+  [[gnu::noinline]] bool place_what_waits();
   bool place_cancel(const Queued& target);
   bool place_stray(std::uint64_t user_data);
   /// Submits, so that so many SQEs are free. False when they are not.
@@ -218,7 +222,8 @@ class Requests {
   void begin_batch() noexcept { batch_left_ = max_submit_; }
   bool is_batch_full() const noexcept { return batch_left_ <= 0; }
   [[gnu::noinline]] void submit_full_batch();
-  int submit_and_wait_batch(std::optional<std::chrono::nanoseconds> timeout);
+  [[gnu::noinline]] void count_send(Slot& slot);
+  int submit_and_wait_batch(std::chrono::nanoseconds limit);
   int submit_and_poll(std::chrono::nanoseconds timeout);
   /// To be told of every answer to a submission.
   int submitted(int answer) {
@@ -280,7 +285,6 @@ class Requests {
   std::uint32_t cancel_from_ = 0;  // those below are still to be cancelled by `cancel_next`
   bool recovering_ = false;        // nothing is placed
   RecoveryCounts recovery_;
-  bool keeps_slots_ = true;  // false while a slot must not be used twice under one generation
 
   Backlog<Queued> backlog_;
   Backlog<Queued> cancels_;            // targets of cancelations that wait for an SQE
@@ -289,6 +293,7 @@ class Requests {
   std::vector<Queued> ended_;          // kEnded, to be told
   std::vector<Queued> telling_;        // those of them that are being told
   std::size_t telling_at_ = 0;         // the next one
+  bool has_ended_ = false;             // either has something
   std::vector<Queued> next_turn_;      // kParked, and queued when the next turn begins
 
   UniqueFunction<void(std::uint32_t)> receiver_;

@@ -11,7 +11,7 @@ namespace assay::internal {
 // As with `queue`, what it calls is made one function with it.
 [[gnu::flatten]] unsigned Requests::dispatch(unsigned max) {
   told_ = 0;
-  if (!ended_.empty() || telling_at_ < telling_.size()) [[unlikely]]
+  if (has_ended_) [[unlikely]]
     tell_ended();
   io_uring_cq& cq = ring_.raw()->cq;
   unsigned* const khead = cq.khead;
@@ -33,17 +33,16 @@ namespace assay::internal {
 void Requests::tell_ended() {
   // What callbacks add meanwhile is told by the next call. One of them may destroy the backend, whose end calls this
   // again and goes on where it was.
-  if (telling_at_ == telling_.size()) {
-    telling_.clear();
-    telling_.swap(ended_);
-    telling_at_ = 0;
-  }
+  if (telling_.empty()) telling_.swap(ended_);
   while (telling_at_ < telling_.size()) {
     const Queued queued = telling_[telling_at_++];
     if (table_[queued.index].generation != queued.generation) continue;
     if (table_[queued.index].state != SlotState::kEnded) continue;
     finish(queued.index, {.res = table_[queued.index].result});
   }
+  telling_.clear();
+  telling_at_ = 0;
+  has_ended_ = !ended_.empty();
 }
 
 void Requests::take(std::uint64_t user_data, const Completion& completion) {
@@ -174,14 +173,14 @@ unsigned Requests::end_submitted(std::int32_t result, bool unsubmitted_too) {
       ++in_kernel_;
     }
   }
-  keeps_slots_ = false;
   for (const Queued& queued : ending) {
     // A callback may have ended others.
     if (table_[queued.index].generation != queued.generation) continue;
     if (support_.has(IORING_OP_ASYNC_CANCEL)) strays_.push_back(table_.user_data(queued.index));
+    // The slot is not for another request under the same generation.
+    table_[queued.index].cancel_queued = true;
     finish(queued.index, {.res = result});
   }
-  keeps_slots_ = true;
   return told_;
 }
 

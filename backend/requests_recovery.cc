@@ -141,16 +141,16 @@ void Requests::await_cancelled() {
 }
 
 void Requests::end_lost() {
-  keeps_slots_ = false;
   const std::uint32_t count = table_.size();
   for (std::uint32_t index = 0; index < count; ++index) {
     if (table_[index].state != SlotState::kSubmitted) continue;
     if (table_[index].owner == RequestOwner::kUser) ++recovery_.lost;
     told_ = 0;
+    // Cancelations of it may still be on their way, so the slot is not for another request under the same generation.
+    table_[index].cancel_queued = true;
     finish(index, {.res = -EBADR});
     recovery_.told += told_;
   }
-  keeps_slots_ = true;
 }
 
 template <typename Done>

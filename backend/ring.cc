@@ -240,12 +240,6 @@ void Ring::fill(const io_uring_params& params) {
   }
 }
 
-unsigned Ring::sq_ready() const noexcept {
-  const unsigned head = (ring_.flags & IORING_SETUP_SQPOLL) != 0 ? io_uring_smp_load_acquire(ring_.sq.khead)
-                                                                 : IO_URING_READ_ONCE(*ring_.sq.khead);
-  return ring_.sq.sqe_tail - head;
-}
-
 unsigned Ring::flush_sq() noexcept {
   io_uring_sq& sq = ring_.sq;
   const unsigned tail = sq.sqe_tail;

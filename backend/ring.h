@@ -78,7 +78,11 @@ class Ring {
                                            (std::size_t{tail & ring_.sq.ring_mask} << sqe_shift_));
   }
   /// SQEs that were taken by get_sqe and not yet consumed by the kernel.
-  unsigned sq_ready() const noexcept;
+  unsigned sq_ready() const noexcept {
+    const unsigned head = (ring_.flags & IORING_SETUP_SQPOLL) != 0 ? io_uring_smp_load_acquire(ring_.sq.khead)
+                                                                   : IO_URING_READ_ONCE(*ring_.sq.khead);
+    return ring_.sq.sqe_tail - head;
+  }
   unsigned sq_space_left() const noexcept { return ring_.sq.ring_entries - sq_ready(); }
   /// Makes taken SQEs visible to the kernel without a call. Returns how many wait there.
   unsigned flush_sq() noexcept;

@@ -26,23 +26,6 @@ void WakeUp::wake() noexcept {
   errno = saved_errno;
 }
 
-void WakeUp::arm() {
-  if (!in_flight()) (void)requests_.queue(*this, RequestOwner::kLoop);
-}
-
-bool WakeUp::fall_asleep() noexcept {
-  asleep_.store(true);
-  if (!requested_.load()) return true;
-  asleep_.store(false);
-  return false;
-}
-
-bool WakeUp::awake() noexcept {
-  // In no order: whoever sees it late writes to the eventfd for nothing.
-  asleep_.store(false, std::memory_order_relaxed);
-  return requested_.load() && requested_.exchange(false);
-}
-
 void WakeUp::prepare(io_uring_sqe& sqe) { io_uring_prep_poll_add(&sqe, event_fd_, POLLIN); }
 
 void WakeUp::complete(const Completion& /*completion*/) {

@@ -26,16 +26,27 @@ class WakeUp final : private Operation {
   void wake() noexcept;
 
   /// Polls the eventfd in the ring, unless that is done already.
-  void arm();
+  void arm() {
+    if (!in_flight()) (void)requests_.queue(*this, RequestOwner::kLoop);
+  }
   /// The loop is about to wait. False when it was woken already and must not.
-  bool fall_asleep() noexcept;
+  bool fall_asleep() noexcept {
+    asleep_.store(true);
+    if (!requested_.load()) return true;
+    asleep_.store(false);
+    return false;
+  }
   /// While the loop sleeps in another one, that one's eventfd is written to.
   void sleep_elsewhere(int fd) noexcept { told_fd_.store(fd); }
   void sleep_here() noexcept { told_fd_.store(event_fd_); }
   /// Whether a loop that does not sleep should look.
   bool requested() const noexcept { return requested_.load(); }
   /// The loop does not wait any more. True when it was woken since the last call.
-  bool awake() noexcept;
+  bool awake() noexcept {
+    // In no order: whoever sees it late writes to the eventfd for nothing.
+    asleep_.store(false, std::memory_order_relaxed);
+    return requested_.load() && requested_.exchange(false);
+  }
 
  private:
   void prepare(io_uring_sqe& sqe) override;
