@@ -35,19 +35,18 @@ bool is_zero_copy(std::uint8_t opcode) { return opcode == IORING_OP_SEND_ZC || o
 
 }  // namespace
 
-OperationHandle FunctionOperation::start(ResultCallback callback) {
+OperationHandle FunctionOperation::start(ResultCallback&& callback) {
   callback_ = std::move(callback);
   const KernelSupport& support = requests_.support();
   if (!support.has(sqe().opcode)) plain_ = !take_older_opcode(sqe(), support, kept());
-  readiness_ = readiness_of(sqe());
   if (plain_) {
     // A connection is begun at once, and then waited for as all others are.
-    if (readiness_ == 0 || sqe().opcode == IORING_OP_CONNECT) {
+    if (readiness() == 0 || sqe().opcode == IORING_OP_CONNECT) {
       const int result = call_plainly(sqe());
-      if (readiness_ == 0 || result != -EINPROGRESS) return requests_.queue_ended(*this, result);
+      if (readiness() == 0 || result != -EINPROGRESS) return requests_.queue_ended(*this, result);
     }
     step_ = Step::kReadiness;
-  } else if (!support.waits_for_readiness && readiness_ != 0 && !is_file_transfer(sqe().opcode) &&
+  } else if (!support.waits_for_readiness && readiness() != 0 && !is_file_transfer(sqe().opcode) &&
              sqe().opcode != IORING_OP_CONNECT) {
     step_ = Step::kReadiness;
     polled_first_ = is_message_transfer(sqe().opcode);
@@ -56,7 +55,7 @@ OperationHandle FunctionOperation::start(ResultCallback callback) {
   return requests_.queue_ended(*this, -ECANCELED);
 }
 
-OperationHandle FunctionOperation::start_ended(int result, ResultCallback callback) {
+OperationHandle FunctionOperation::start_ended(int result, ResultCallback&& callback) {
   callback_ = std::move(callback);
   return requests_.queue_ended(*this, result);
 }
@@ -79,7 +78,7 @@ void FunctionOperation::prepare(io_uring_sqe& slot) {
       return;
     case Step::kReadiness: {
       const File& file = splices ? *source_ : *file_;
-      io_uring_prep_poll_add(&slot, file.fd(), readiness_);
+      io_uring_prep_poll_add(&slot, file.fd(), readiness());
       file.give_to(slot);
       return;
     }
@@ -91,6 +90,11 @@ void FunctionOperation::prepare(io_uring_sqe& slot) {
 }
 
 void FunctionOperation::complete(const Completion& completion) {
+  if (step_ == Step::kRequest && completion.res >= 0 &&
+      (completion.flags & (IORING_CQE_F_MORE | IORING_CQE_F_NOTIF)) == 0) {
+    end(completion.res);
+    return;
+  }
   const std::optional<int> result = result_of(completion);
   if (!result) return;
   if (const std::optional<int> over = advance(*result)) {
@@ -106,8 +110,12 @@ void FunctionOperation::cancelled(const Completion& completion) {
   // Readiness did nothing yet, and nor did a request that was to be tried again. An interrupted close(2) has closed.
   const bool did_nothing = step_ != Step::kRequest ? *result != -EBADR
                                                    : (*result == -EINTR && sqe().opcode != IORING_OP_CLOSE) ||
-                                                         (*result == -EAGAIN && readiness_ != 0);
+                                                         (*result == -EAGAIN && readiness() != 0);
   end(did_nothing ? -ECANCELED : *result);
+}
+
+unsigned FunctionOperation::readiness() const noexcept {
+  return readiness_of(*reinterpret_cast<const io_uring_sqe*>(sqe_.data()));
 }
 
 std::optional<int> FunctionOperation::result_of(const Completion& completion) {
@@ -162,7 +170,7 @@ std::optional<int> FunctionOperation::after_request(int result) {
     default:
       return result;
   }
-  if (readiness_ == 0 || (is_file_transfer(opcode) && !can_wait_for_readiness(file_->fd()))) return result;
+  if (readiness() == 0 || (is_file_transfer(opcode) && !can_wait_for_readiness(file_->fd()))) return result;
   if (!tries_again()) return result;
   // An interrupted connect(2) goes on by itself; anything else that was interrupted is asked for again.
   if (result != -EINTR || plain_ || opcode == IORING_OP_CONNECT) step_ = Step::kReadiness;
@@ -183,7 +191,8 @@ void FunctionOperation::end(int result) {
   tries_ = 0;
   file_ = File(-1);
   source_ = File(-1);
-  std::exchange(callback_, nullptr)(result);
+  callback_(result);
+  callback_ = nullptr;
   // Only now: an operation that the callback starts must not be this one, whose handle may still be around.
   pool_.give_back(*this);
 }

@@ -26,11 +26,7 @@ template <typename T>
 class OperationPool {
  public:
   T& take(Requests& requests) {
-    if (free_.empty()) {
-      all_.push_back(std::make_unique<T>(*this, requests));
-      free_.reserve(all_.capacity());
-      return *all_.back();
-    }
+    if (free_.empty()) return make(requests);
     T* operation = free_.back();
     free_.pop_back();
     return *operation;
@@ -38,6 +34,12 @@ class OperationPool {
   void give_back(T& operation) noexcept { free_.push_back(&operation); }
 
  private:
+  [[gnu::noinline]] T& make(Requests& requests) {
+    all_.push_back(std::make_unique<T>(*this, requests));
+    free_.reserve(all_.capacity());
+    return *all_.back();
+  }
+
   std::vector<std::unique_ptr<T>> all_;
   std::vector<T*> free_;
 };
@@ -71,9 +73,9 @@ class FunctionOperation final : public Operation {
   void poll_first() noexcept { step_ = Step::kReadiness; }
 
   /// Queues it. The callback is called exactly once, from `Requests::dispatch`.
-  OperationHandle start(ResultCallback callback);
+  OperationHandle start(ResultCallback&& callback);
   /// The same for what was done already, in another way.
-  OperationHandle start_ended(int result, ResultCallback callback);
+  OperationHandle start_ended(int result, ResultCallback&& callback);
 
  private:
   enum class Step : std::uint8_t {
@@ -92,6 +94,8 @@ class FunctionOperation final : public Operation {
   /// What is to be told, or nothing when there is a next step.
   std::optional<int> advance(int result);
   std::optional<int> after_request(int result);
+  /// What it waits for, where it waits.
+  unsigned readiness() const noexcept;
   bool tries_again() noexcept;
   void end(int result);
 
@@ -105,7 +109,6 @@ class FunctionOperation final : public Operation {
   bool plain_ = false;         // this kernel has no such request
   bool polled_first_ = false;  // a transfer of a message that this kernel would leave to a worker
   std::uint16_t tries_ = 0;
-  unsigned readiness_ = 0;
   int first_result_ = 0;  // of a zero-copy send, told when its notification is in
   std::unique_ptr<KeptArguments> kept_;
   msghdr* told_message_ = nullptr;

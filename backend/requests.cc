@@ -59,9 +59,9 @@ Requests::~Requests() {
   }
 }
 
-TransferWays Requests::transfer_ways(int fd, std::uint64_t offset) const {
+TransferWays Requests::older_transfer_ways(int fd, std::uint64_t offset) const {
   const bool current = offset == ~std::uint64_t{0};
-  if (support_.waits_for_readiness && (support_.knows_current_position || !current)) return {.offset = offset};
+  if (support_.waits_for_readiness && !current) return {.offset = offset};
   if (!can_wait_for_readiness(fd)) return {.offset = offset};
   return {.poll_first = !support_.waits_for_readiness,
           .offset = current && !support_.knows_current_position ? 0 : offset};

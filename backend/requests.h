@@ -63,7 +63,10 @@ class Requests {
   Ring& ring() noexcept { return ring_; }
   const KernelSupport& support() const noexcept { return support_; }
   /// How a read or write of this file at this offset has to be asked for.
-  TransferWays transfer_ways(int fd, std::uint64_t offset) const;
+  TransferWays transfer_ways(int fd, std::uint64_t offset) const {
+    if (support_.waits_for_readiness && support_.knows_current_position) return {.offset = offset};
+    return older_transfer_ways(fd, offset);
+  }
   const RequestCounters& counters() const noexcept { return counters_; }
 
   /// From now on submission may enter the kernel; before, the ring may not be enabled or its thread not known.
@@ -189,6 +192,7 @@ class Requests {
   bool is_parked(const Operation& operation) {
     return operation.requests_ == this && table_[operation.slot_].state == SlotState::kParked;
   }
+  TransferWays older_transfer_ways(int fd, std::uint64_t offset) const;
   [[gnu::cold]] Result<void> refuse(const Operation& operation) const;
   [[gnu::cold]] Result<OperationHandle> refused(const Operation& operation) const { return refuse(operation).error(); }
   /// What `queue` does, once for each owner and without a Result, since every operation passes through this. The index
