@@ -10,7 +10,7 @@ namespace {
 // What is fetched ahead of timers that are going to be told, of how many: what lies around their nodes, which is their
 // callback among it.
 constexpr unsigned kLineBytes = 64;
-constexpr unsigned kFetchedLines = 2;
+constexpr unsigned kFetchedLines = 3;
 constexpr std::uint32_t kMostFetched = 64;
 // How far ahead of where a wide slot is dealt out.
 constexpr std::uint32_t kFetchDistance = 8;
