@@ -99,7 +99,7 @@ Slot& Requests::take_slot(Operation& operation, RequestOwner owner) {
 
 // Every operation passes through this, so what it calls is made one function with it, except what happens rarely.
 template <RequestOwner owner>
-[[gnu::flatten]] OperationHandle Requests::queue_for(Operation& operation) {
+OperationHandle Requests::queue_for(Operation& operation) {
   if (operation.requests_ != nullptr || refuses_) [[unlikely]]
     return {};
   Slot& slot = take_slot(operation, owner);
@@ -195,7 +195,7 @@ bool Requests::place(Slot& slot) {
   return true;
 }
 
-[[gnu::always_inline]] inline void Requests::fill_sqe(Slot& slot, io_uring_sqe& sqe) {
+void Requests::fill_sqe(Slot& slot, io_uring_sqe& sqe) {
   slot.sq_position = ring_.raw()->sq.sqe_tail - 1;
   slot.state = SlotState::kSubmitted;
   slot.operation->prepare(sqe);

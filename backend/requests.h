@@ -198,7 +198,7 @@ class Requests {
   /// What `queue` does, once for each owner and without a Result, since every operation passes through this. The index
   /// is kNone when it was refused.
   template <RequestOwner owner>
-  OperationHandle queue_for(Operation& operation);
+  [[gnu::flatten]] OperationHandle queue_for(Operation& operation);
   [[gnu::noinline]] OperationHandle place_or_wait(Slot& slot);
   bool may_keep_slot(const Operation& operation);
   Slot& take_slot(Operation& operation, RequestOwner owner);
