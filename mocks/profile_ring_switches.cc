@@ -149,8 +149,8 @@ const std::vector<Switch>& ring_switches() {
        .meaning =
            "a defect: deferred task work signals a registered eventfd once, and not again until that is registered anew",
        // No release as it was first published has it, but 6.12.117 has.
-       .since = {6, 12},
-       .until = {6, 12},
+       .since = kNoRelease,
+       .until = {},
        .member = &Semantics::deferred_eventfd_once},
   };
   return table;
