@@ -24,7 +24,11 @@ std::map<int, std::string> open_fds() {
     if (fd == own) continue;
     char target[PATH_MAX];
     const ssize_t length = ::readlinkat(own, entry->d_name, target, sizeof target);
-    fds.emplace(fd, length < 0 ? std::string() : std::string(target, static_cast<std::size_t>(length)));
+    std::string_view name(target, length < 0 ? 0 : static_cast<std::size_t>(length));
+    // Whoever started this program may remove a file that it left open here, its log say, at any time.
+    constexpr std::string_view kDeleted = " (deleted)";
+    if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
+    fds.emplace(fd, name);
   }
   ::closedir(folder);
   return fds;
