@@ -34,7 +34,7 @@ constexpr nanoseconds kCancelRepetition = 5ms;
 constexpr nanoseconds kLongestWait = 24h;
 
 // The time of a wait without a limit.
-constexpr nanoseconds kForEver{-1};
+constexpr nanoseconds kNoLimit{-1};
 
 // How the destructor waits: so long at a time, so many times without progress; and how many answers that took no time
 // it takes for that.
@@ -270,7 +270,7 @@ bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
     if (ended_) return false;
     if (requests_.has_next_turn()) may_wait = false;
   }
-  nanoseconds timeout = kForEver;
+  nanoseconds timeout = kNoLimit;
   if (!timers_.empty()) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
@@ -386,7 +386,7 @@ void Backend::end_what_is_lost() {
 // Waits without sleeping. What a sleeping loop would be woken for has to be looked for here.
 int Backend::spin(nanoseconds timeout) {
   constexpr unsigned kSpinsBetweenClockReadings = 16;
-  const nanoseconds deadline = timeout == kForEver ? nanoseconds::max() : internal::deadline_after(now(), timeout);
+  const nanoseconds deadline = timeout == kNoLimit ? nanoseconds::max() : internal::deadline_after(now(), timeout);
   const int submitted = requests_.submit();
   if (submitted < 0) return submitted;
   // What the poll thread has not taken yet it will take by itself; anything else needs another submission.
@@ -415,7 +415,7 @@ int Backend::spin(nanoseconds timeout) {
 
 inline int Backend::enter_kernel(bool may_wait, nanoseconds timeout) {
   if (may_wait && options_.poll_cq) return spin(timeout);
-  if (may_wait) return timeout == kForEver ? requests_.submit_and_wait() : requests_.submit_and_wait(timeout);
+  if (may_wait) return timeout == kNoLimit ? requests_.submit_and_wait() : requests_.submit_and_wait(timeout);
   const int submitted = requests_.submit();
   // With nothing to read the kernel is given a chance to bring something: deferred task work, an overflow backlog.
   if (submitted < 0 || requests_.has_completed()) return submitted;
@@ -483,7 +483,7 @@ void Backend::run_posted() {
 // when a completion comes, and takes its time even when nothing is in flight.
 void Backend::back_off(nanoseconds timeout) {
   back_off_ = std::clamp(2 * back_off_, kLeastBackOff, kMostBackOff);
-  const timespec time = to_timespec(timeout == kForEver ? back_off_ : std::min(timeout, back_off_));
+  const timespec time = to_timespec(timeout == kNoLimit ? back_off_ : std::min(timeout, back_off_));
   kernel_.wait_readable(ring().fd(), &time);
 }
 
@@ -576,7 +576,7 @@ void Backend::drain() {
         break;
       case internal::SubmitAnswer::kReap:
       case internal::SubmitAnswer::kBackOff:
-        back_off(kForEver);
+        back_off(kNoLimit);
         break;
       case internal::SubmitAnswer::kDropped:
       case internal::SubmitAnswer::kReport:

@@ -99,8 +99,8 @@ TEST_P(DestructionTest, BeginsWithTheNewest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, DestructionTest, testing::Values("sim:linux-5.6", "sim:linux-5.10", "sim:linux-6.12"),
-                         [](const auto& kernel) {
-                           std::string name = kernel.param;
+                         [](const auto& param) {
+                           std::string name = param.param;
                            std::replace_if(
                                name.begin(), name.end(), [](char c) { return c == ':' || c == '-' || c == '.'; }, '_');
                            return name;

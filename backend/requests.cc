@@ -106,10 +106,11 @@ OperationHandle Requests::queue_for(Operation& operation) {
   io_uring_sqe* const sqe = backlog_.empty() && may_place(slot) ? ring_.get_sqe() : nullptr;
   if (sqe == nullptr) [[unlikely]]
     return place_or_wait(slot);
-  fill_sqe(slot, *sqe);
+  const Slot& filled = fill_sqe(slot.index, *sqe);
+  const OperationHandle handle{filled.index, filled.generation};
   if (is_batch_full()) [[unlikely]]
     submit_full_batch();
-  return {slot.index, slot.generation};
+  return handle;
 }
 
 template OperationHandle Requests::queue_for<RequestOwner::kUser>(Operation& operation);
@@ -187,18 +188,22 @@ bool Requests::place(Slot& slot) {
     sqe = ring_.get_sqe();
     if (sqe == nullptr) return false;
   }
-  fill_sqe(slot, *sqe);
-  if (slot.linked) {
-    sqe->flags |= slot.hard_linked ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
-    slot.result = expected_transfer(*sqe);
+  Slot& filled = fill_sqe(slot.index, *sqe);
+  if (filled.linked) {
+    sqe->flags |= filled.hard_linked ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
+    filled.result = expected_transfer(*sqe);
   }
   return true;
 }
 
-void Requests::fill_sqe(Slot& slot, io_uring_sqe& sqe) {
-  slot.sq_position = ring_.raw()->sq.sqe_tail - 1;
+Slot& Requests::fill_sqe(std::uint32_t index, io_uring_sqe& sqe) {
+  Operation& operation = *table_[index].operation;
+  const unsigned position = ring_.raw()->sq.sqe_tail - 1;
+  operation.prepare(sqe);
+  // Looked up only now: one that calls the backend all the same may have made the table grow.
+  Slot& slot = table_[index];
+  slot.sq_position = position;
   slot.state = SlotState::kSubmitted;
-  slot.operation->prepare(sqe);
   sqe.user_data = slot.user_data();
   sqe.flags &= static_cast<std::uint8_t>(~IOSQE_CQE_SKIP_SUCCESS);
   slot.opcode = sqe.opcode;
@@ -206,6 +211,7 @@ void Requests::fill_sqe(Slot& slot, io_uring_sqe& sqe) {
   ++in_kernel_;
   ++counters_.submitted;
   --batch_left_;
+  return slot;
 }
 
 void Requests::count_send(Slot& slot) {

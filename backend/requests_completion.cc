@@ -1,6 +1,5 @@
 // Completion, in Requests: who is told what, exactly once.
 
-#include <cassert>
 #include <cerrno>
 #include <utility>
 

@@ -81,6 +81,12 @@ class FormsTest(unittest.TestCase):
         self.assertNotIn("Ring.C", told)
         self.assertRegex(told, r"2 real kernels, 2 simulated, 7 tests: 2 disagreements, 4 findings$")
 
+    def test_faults_of_simulations_alone_are_counted_where_there_are_any(self):
+        refused = TestResult(TestVerdict.SKIP, "fault plan: linux cannot carry 'cqe/full'")
+        judged = judge({"linux-6.1": {"Ring.A": refused}, "sim:linux-6.1": {"Ring.A": _P}}, {})
+        self.assertRegex(terminal.text(judged), r"1 test: 0 disagreements, 0 findings; 1 fault on simulations alone$")
+        self.assertNotIn("alone", terminal.conclusion(_judged()))
+
     def test_json_has_every_row_and_cell(self):
         told = json.loads(json.dumps(as_json(_judged())))
         self.assertEqual(told["kernels"], ["sim:linux-5.4", "linux-6.1", "sim:linux-6.1", "linux-7.0"])

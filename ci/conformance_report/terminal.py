@@ -86,7 +86,7 @@ def conclusion(judgement: Judgement) -> str:
     return (f"{_count(len(real), 'real kernel')}, {len(judgement.kernels) - len(real)} simulated, "
             f"{_count(len(judgement.tests), 'test')}: {_count(differ, 'disagreement')}, "
             f"{_count(len(judgement.findings), 'finding')}"
-            + (f"; {len(judgement.beyond_injection)} faults on simulations alone" if judgement.beyond_injection else ""))
+            + (f"; {_count(len(judgement.beyond_injection), 'fault')} on simulations alone" if judgement.beyond_injection else ""))
 
 
 def text(judgement: Judgement) -> str:

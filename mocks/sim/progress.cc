@@ -23,11 +23,10 @@ void SimRing::queue_task_work(Request& request, Step step) {
       // With deferred task work the eventfd already tells that there is some. Where it is by this very eventfd that the
       // request was woken, the kernel must not signal it at that moment, and does so a little later.
       const bool told_before = std::exchange(eventfd_told_deferred_, true);
-      if (told_before && world_.semantics().deferred_eventfd_once) {
-        // A defect that some kernels have.
-      } else if (request.in_epoll && same_file(request.armed_fd, eventfd_.get())) {
-        eventfd_put_off_ = true;
-      } else {
+      const bool keeps_quiet = told_before && world_.semantics().deferred_eventfd_once;
+      const bool by_itself = request.in_epoll && same_file(request.armed_fd, eventfd_.get());
+      if (by_itself && !keeps_quiet) eventfd_put_off_ = true;
+      if (!by_itself && !keeps_quiet) {
         cq_changed_ = true;
         signal_eventfd();
       }

@@ -197,7 +197,12 @@ int RingMemory::map(std::uint64_t offset, std::size_t bytes, void** address) {
       return -EINVAL;
   }
   if (!region->owned || bytes == 0 || page_align(bytes) > region->bytes) return -EINVAL;
-  return map_again(region->data, bytes, address);
+  if (const int error = map_again(region->data, bytes, address); error != 0) return error;
+  auto* const view = static_cast<unsigned char*>(*address);
+  if (offset == IORING_OFF_SQ_RING) sq_view_ = view;
+  // A program that maps the SQ ring alone finds the CQ there, too.
+  if (offset == IORING_OFF_CQ_RING || (offset == IORING_OFF_SQ_RING && cq_view_ == nullptr)) cq_view_ = view;
+  return 0;
 }
 
 }  // namespace assay::internal

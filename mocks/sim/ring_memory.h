@@ -3,6 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include "assay/backend/uapi.h"
 
 namespace assay::internal {
@@ -40,12 +44,12 @@ class RingMemory {
   /// Bytes that the kernel allocated for it.
   std::size_t bytes() const { return rings_.bytes + sqes_.bytes; }
 
-  std::uint32_t load_sq_tail() const { return __atomic_load_n(word(kSqTail), __ATOMIC_ACQUIRE); }
+  std::uint32_t load_sq_tail() const { return load_acquire(kSqTail, sq_view_); }
   std::uint32_t load_sq_head() const { return __atomic_load_n(word(kSqHead), __ATOMIC_RELAXED); }
-  void store_sq_head(std::uint32_t head) { __atomic_store_n(word(kSqHead), head, __ATOMIC_RELEASE); }
-  std::uint32_t load_cq_head() const { return __atomic_load_n(word(kCqHead), __ATOMIC_ACQUIRE); }
+  void store_sq_head(std::uint32_t head) { store_release(kSqHead, sq_view_, head); }
+  std::uint32_t load_cq_head() const { return load_acquire(kCqHead, cq_view_); }
   std::uint32_t load_cq_tail() const { return __atomic_load_n(word(kCqTail), __ATOMIC_ACQUIRE); }
-  void store_cq_tail(std::uint32_t tail) { __atomic_store_n(word(kCqTail), tail, __ATOMIC_RELEASE); }
+  void store_cq_tail(std::uint32_t tail) { store_release(kCqTail, cq_view_, tail); }
   void set_sq_flag(std::uint32_t flag) { __atomic_fetch_or(word(kSqFlags), flag, __ATOMIC_SEQ_CST); }
   void clear_sq_flag(std::uint32_t flag) { __atomic_fetch_and(word(kSqFlags), ~flag, __ATOMIC_SEQ_CST); }
   std::uint32_t sq_flags() const { return __atomic_load_n(word(kSqFlags), __ATOMIC_SEQ_CST); }
@@ -99,10 +103,28 @@ class RingMemory {
   void lay_out(io_uring_params& params);
   static int allocate(Region& region, std::size_t bytes, bool from_user, std::uint64_t user_address);
   static void release(Region& region);
+  // The program has a view of its own. For ThreadSanitizer two addresses are two words, so it is told that a release by
+  // one of them and an acquire by the other belong together.
+  std::uint32_t load_acquire(std::size_t offset, [[maybe_unused]] unsigned char* view) const {
+    const std::uint32_t value = __atomic_load_n(word(offset), __ATOMIC_ACQUIRE);
+#if defined(__SANITIZE_THREAD__)
+    if (view != nullptr) __tsan_acquire(view + offset);
+#endif
+    return value;
+  }
+  void store_release(std::size_t offset, [[maybe_unused]] unsigned char* view, std::uint32_t value) {
+#if defined(__SANITIZE_THREAD__)
+    if (view != nullptr) __tsan_release(view + offset);
+#endif
+    __atomic_store_n(word(offset), value, __ATOMIC_RELEASE);
+  }
   std::uint32_t* word(std::size_t offset) const { return reinterpret_cast<std::uint32_t*>(rings_.data + offset); }
 
   Region rings_;
   Region sqes_;
+  // Where the program sees the rings: never read or written by, and maybe unmapped.
+  unsigned char* sq_view_ = nullptr;
+  unsigned char* cq_view_ = nullptr;
   unsigned char* cqes_ = nullptr;
   std::uint32_t* sq_array_ = nullptr;
   unsigned sq_entries_ = 0;
