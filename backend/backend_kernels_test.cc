@@ -280,6 +280,30 @@ TEST_P(OnKernelThatDrops, EndsEverythingOnceAndTheLoopGoesOn) {
   EXPECT_EQ(std::vector<int>{-EBADR}, poll.results);
 }
 
+TEST_P(OnKernelThatDrops, WhatSubmitsItselfAgainIsNotToldOfItsFirstRequest) {
+  auto stack = open_stack(GetParam(), "enter/ebadr:nth=1");
+  Pipe first;
+  Pipe second;
+  auto backend = make_backend(*stack, {.when_dropped = WhenDropped::kEndAll});
+  int fd = first.ends[0];
+  Recorded poll([&fd](io_uring_sqe& sqe) { io_uring_prep_poll_add(&sqe, fd, POLL_IN); });
+  poll.then = [&] {
+    if (poll.results.size() > 1) return;
+    fd = second.ends[0];
+    ASSERT_TRUE(backend->submit(poll));
+  };
+  ASSERT_TRUE(backend->submit(poll));
+  ASSERT_FALSE(backend->loop().has_value());
+  ASSERT_EQ(std::vector<int>{-EBADR}, poll.results);
+  // The kernel still polls the first pipe, or ends that poll with -ECANCELED.
+  ASSERT_EQ(1, ::write(first.ends[1], "x", 1));
+  for (int turn = 0; turn < 3; ++turn) ASSERT_TRUE(backend->loop(LoopMode::kNonblock));
+  EXPECT_EQ(std::vector<int>{-EBADR}, poll.results);
+  ASSERT_EQ(1, ::write(second.ends[1], "x", 1));
+  ASSERT_TRUE(backend->loop());
+  EXPECT_EQ((std::vector<int>{-EBADR, POLL_IN}), poll.results);
+}
+
 TEST_P(OnKernel, RefusalsWithNothingInFlightAreNoReasonToHang) {
   for (const char* plan : {"enter/eagain:to=5", "enter/ebusy:to=5", "enter/eintr:to=5"}) {
     auto stack = open_stack(GetParam(), plan);

@@ -106,7 +106,7 @@ OperationHandle Requests::queue_for(Operation& operation) {
   io_uring_sqe* const sqe = backlog_.empty() && may_place(slot) ? ring_.get_sqe() : nullptr;
   if (sqe == nullptr) [[unlikely]]
     return place_or_wait(slot);
-  const Slot& filled = fill_sqe(slot.index, *sqe);
+  const Slot& filled = fill_sqe(slot, *sqe);
   const OperationHandle handle{filled.index, filled.generation};
   if (is_batch_full()) [[unlikely]]
     submit_full_batch();
@@ -188,7 +188,7 @@ bool Requests::place(Slot& slot) {
     sqe = ring_.get_sqe();
     if (sqe == nullptr) return false;
   }
-  Slot& filled = fill_sqe(slot.index, *sqe);
+  Slot& filled = fill_sqe(slot, *sqe);
   if (filled.linked) {
     sqe->flags |= filled.hard_linked ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
     filled.result = expected_transfer(*sqe);
@@ -196,10 +196,10 @@ bool Requests::place(Slot& slot) {
   return true;
 }
 
-Slot& Requests::fill_sqe(std::uint32_t index, io_uring_sqe& sqe) {
-  Operation& operation = *table_[index].operation;
+Slot& Requests::fill_sqe(const Slot& queued, io_uring_sqe& sqe) {
+  const std::uint32_t index = queued.index;
   const unsigned position = ring_.raw()->sq.sqe_tail - 1;
-  operation.prepare(sqe);
+  queued.operation->prepare(sqe);
   // Looked up only now: one that calls the backend all the same may have made the table grow.
   Slot& slot = table_[index];
   slot.sq_position = position;

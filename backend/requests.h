@@ -215,7 +215,7 @@ class Requests {
   bool may_place(const Slot& slot) const noexcept { return !recovering_ && in_kernel_ < limit_of(slot); }
   void queue_parked();
   bool place(Slot& slot);
-  Slot& fill_sqe(std::uint32_t index, io_uring_sqe& sqe);
+  Slot& fill_sqe(const Slot& queued, io_uring_sqe& sqe);
   /// False when something still waits for an SQE.
   bool place_backlog() { return !has_backlog() || place_what_waits(); }
   [[gnu::noinline]] bool place_what_waits();
