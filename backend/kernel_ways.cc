@@ -33,13 +33,13 @@ struct Row {
 };
 
 // All of these features, and this request.
-template <unsigned kFeatures>
+template <unsigned features>
 bool has_features(const Support& support) {
-  return (support.features & kFeatures) == kFeatures;
+  return (support.features & features) == features;
 }
-template <unsigned kOpcode, unsigned kFeatures = 0>
+template <unsigned opcode, unsigned features = 0>
 bool has_request(const Support& support) {
-  return support.has(kOpcode) && has_features<kFeatures>(support);
+  return support.has(opcode) && has_features<features>(support);
 }
 
 // clang-format off

@@ -128,7 +128,7 @@ void one_descriptor_has_one_slot(BackendScenario& s) {
   RegisteredFile first = backend.file(pipe.write_end.get());
   const RegisteredFile second = backend.file(pipe.write_end.get()), copy = second;
   RegisteredFile moved_here = std::move(first);
-  EXPECT_EQ(first.fd(), -1);
+  EXPECT_EQ(first.fd(), -1);  // NOLINT(bugprone-use-after-move): what is moved from has none
   EXPECT_FALSE(first.is_registered());
   EXPECT_EQ(moved_here.slot(), second.slot());
   EXPECT_EQ(copy.slot(), second.slot());
