@@ -16,6 +16,7 @@ void print_faults() {
     table.add_row({std::string(point.name), std::string(fault_reach_name(point.reach)), std::string(point.meaning)});
     table.add_row({"", "", "Cause: " + std::string(point.cause)});
     table.add_row({"", "", "Crossing: " + std::string(point.crossing)});
+    table.add_row({"", "", "A backend's users may see: " + fault_tells_name(point)});
     if (!settings.empty()) table.add_row({"", "", "Settings: " + settings});
   }
   table.print(std::cout);
@@ -30,6 +31,7 @@ void print_json() {
                       {"cause", point.cause},
                       {"crossing", point.crossing},
                       {"settings", fault_settings(point)},
+                      {"tells", fault_tells_name(point)},
                       {"on", fault_reach_name(point.reach)}});
   }
   std::cout << points.dump(2) << '\n';

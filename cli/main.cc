@@ -101,6 +101,9 @@ int run_program(int argc, char** argv) {
   add_profiles_command(program, run);
   add_conformance_command(program, run);
   add_faults_command(program, run);
+  add_sweep_command(program, run);
+  add_merge_sweeps_command(program, run);
+  add_replay_command(program, run);
   add_matrix_command(program, run);
   add_report_command(program, run);
   try {

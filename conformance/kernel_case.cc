@@ -32,16 +32,6 @@ Result<OpenedKernel> open_stack(KernelSpec spec, const KernelCaseOptions& option
   return OpenedKernel{.kernel = std::shared_ptr<Kernel>(owner, &owner->top()), .stack = owner.get()};
 }
 
-/// The running kernel is asked what it offers; a simulated one has its profile, bits given and taken included.
-Result<Profile> profile_of(const KernelSpec& spec) {
-  Result<Profile> profile = find_profile(spec.simulated ? std::string_view(spec.profile) : "linux-running");
-  if (!profile) return profile;
-  for (const KernelSpec::BitChange& change : spec.bits) {
-    if (Result<void> set = set_profile_bit(*profile, change.bit, change.on); !set) return set.error();
-  }
-  return profile;
-}
-
 }  // namespace
 
 Result<KernelCase> find_kernel_case(std::string_view name, const KernelCaseOptions& options) {

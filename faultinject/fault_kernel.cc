@@ -154,7 +154,9 @@ Result<void> FaultKernel::check(const FaultPlan& plan) {
     if (rule.point == FaultPointId::kSetupFeatureAbsent) {
       if (Result<void> hideable = check_hideable(rule.bit); !hideable) return hideable.error();
     }
-    if (rule.point == FaultPointId::kCqeErrno && !schedule_->reaches_completions() && !injects_results()) {
+    const bool gives_result = rule.point == FaultPointId::kCqeErrno || rule.point == FaultPointId::kCqeEintr ||
+                              rule.point == FaultPointId::kCqeEagain;
+    if (gives_result && !schedule_->reaches_completions() && !injects_results()) {
       return refused(rule, "its NOP cannot carry a result (IORING_NOP_INJECT_RESULT, since Linux 6.10)");
     }
     if (rule.point == FaultPointId::kEnterEbadr && sim != nullptr && !sim->profile().semantics.ebadr_after_drop) {
@@ -283,6 +285,9 @@ int FaultKernel::enter(int ring_fd, unsigned to_submit, unsigned min_complete, u
   if (fires(FaultPointId::kEnterEintrMasked, submits && waits)) {
     return submit(ring.get(), ring_fd, to_submit, 0, flags, arg, arg_bytes);
   }
+  if (fires(FaultPointId::kEnterEarly, waits && min_complete > 1 && to_submit == 0)) {
+    return base_.enter(ring_fd, 0, 1, flags, arg, arg_bytes);
+  }
   if (fires(FaultPointId::kEnterEbadr, waits && ring != nullptr)) ring->owes_ebadr = true;
   if (waits && ring != nullptr && ring->owes_ebadr) {
     // No wait sleeps before one has told of the drop; where something was submitted its number hides that.
@@ -310,7 +315,8 @@ bool FaultKernel::rewrites_sqes(const FaultRing& ring) const {
   if (ring.hidden != 0 || schedule_->has_rule(FaultPointId::kRegisterOpcodeAbsent)) return true;
   if (schedule_->reaches_completions()) return false;
   return schedule_->asks_libfiu() || schedule_->has_rule(FaultPointId::kCqeShort) ||
-         schedule_->has_rule(FaultPointId::kCqeErrno);
+         schedule_->has_rule(FaultPointId::kCqeErrno) || schedule_->has_rule(FaultPointId::kCqeEintr) ||
+         schedule_->has_rule(FaultPointId::kCqeEagain);
 }
 
 SqeFault FaultKernel::decide(const FaultRing& ring, const io_uring_sqe& sqe, bool linked_before) {
@@ -321,9 +327,15 @@ SqeFault FaultKernel::decide(const FaultRing& ring, const io_uring_sqe& sqe, boo
   if (schedule_->reaches_completions()) return {};
 
   if (can_fail(sqe) && injects_results_) {
-    if (const auto firing = schedule_->cross({.point = FaultPointId::kCqeErrno, .sqe = &sqe})) {
+    // Each is a crossing of all three.
+    const auto firing = schedule_->cross({.point = FaultPointId::kCqeErrno, .sqe = &sqe});
+    const bool interrupted = schedule_->cross({.point = FaultPointId::kCqeEintr, .sqe = &sqe}).has_value();
+    const bool refused = schedule_->cross({.point = FaultPointId::kCqeEagain, .sqe = &sqe}).has_value();
+    if (firing.has_value()) {
       return {.kind = SqeFault::Kind::kError, .amount = static_cast<std::uint64_t>(firing->error)};
     }
+    if (interrupted) return {.kind = SqeFault::Kind::kError, .amount = EINTR};
+    if (refused) return {.kind = SqeFault::Kind::kError, .amount = EAGAIN};
   }
   // Before 5.5 a vector must stay where it is until the request ends, which is longer than a rewritten one lives.
   const bool vector_may_go = (ring.features() & IORING_FEAT_SUBMIT_STABLE) != 0;

@@ -190,6 +190,19 @@ std::string shortest(double value) {
 
 }  // namespace
 
+bool fault_tells(const FaultRule& rule, int error) {
+  switch (const int tells = fault_point(rule.point).tells) {
+    case kTellsNothing:
+      return false;
+    case kTellsItsErrno:
+      return error == rule.error;
+    case kTellsUnsupported:
+      return error == EINVAL || error == EOPNOTSUPP || error == ENOSYS;
+    default:
+      return error == tells;
+  }
+}
+
 std::string errno_name(int error) {
   const int positive = error < 0 ? -error : error;
   const char* name = ::strerrorname_np(positive);

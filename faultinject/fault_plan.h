@@ -80,6 +80,9 @@ std::string format_fault_rule(const FaultRule& rule);
 /// makes no sense. For plans that were made in code.
 Result<void> check_fault_rule(const FaultRule& rule);
 
+/// Whether the users of a backend may rightly see that errno, positive, because the rule fired.
+bool fault_tells(const FaultRule& rule, int error);
+
 /// "EIO" for 5 (or -5); a number where Linux has no name for it.
 std::string errno_name(int error);
 /// 5 for "EIO" or "5"; nothing where it is neither.

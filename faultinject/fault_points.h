@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,16 +26,30 @@ enum class FaultPointId : std::uint8_t {
   kEnterEbadr,
   kEnterErrno,
   kEnterTake,
+  kEnterEarly,
   kCqeShort,
+  kCqeEof,
   kCqeErrno,
+  kCqeEintr,
+  kCqeEagain,
+  kCqeEnobufs,
+  kCqeRefused,
   kCqeFull,
   kCqeDrop,
   kCqeMultishotEnd,
   kCqeLater,
+  kCqeHeld,
   kCqeReorder,
+  kCqeForeign,
+  kCqeNotifLate,
+  kCqeCancelEnoent,
+  kCqeCancelEalready,
+  kCqeCancelOrder,
+  kPollerLate,
+  kPollerAsleep,
 };
 
-inline constexpr std::size_t kFaultPoints = static_cast<std::size_t>(FaultPointId::kCqeReorder) + 1;
+inline constexpr std::size_t kFaultPoints = static_cast<std::size_t>(FaultPointId::kPollerAsleep) + 1;
 
 /// On which kernels a point can be reached truthfully.
 enum class FaultReach : std::uint8_t {
@@ -55,10 +70,17 @@ enum FaultParameter : unsigned {
   kTakesOpcode = 1u << 6,          ///< op=: the opcode meant, without IORING_OP_
 };
 
+/// What a point may let the users of a backend see, where it is no errno of its own.
+enum FaultTells : int {
+  kTellsNothing = 0,       ///< a backend bears it, and its users see what they see without it
+  kTellsItsErrno = -1,     ///< the errno of the rule
+  kTellsUnsupported = -2,  ///< whatever says that something is not there: EINVAL, EOPNOTSUPP, ENOSYS
+};
+
 /// One fault point: the single source for the code, `assay faults`, the documentation and libfiu's names.
 struct FaultPoint {
   FaultPointId id;
-  /// "assay/<call>/<effect>"; call is setup, map, register, enter or cqe. Plans may leave "assay/" out.
+  /// "assay/<call>/<effect>"; call is setup, map, register, enter, cqe or poller. Plans may leave "assay/" out.
   std::string_view name;
   /// What a program sees, in a sentence.
   std::string_view meaning;
@@ -70,6 +92,10 @@ struct FaultPoint {
   /// FaultParameter masks: what a rule may say, and what it must say.
   unsigned takes;
   unsigned needs;
+  /// The errno that users of a backend may see because of it, or FaultTells.
+  int tells = kTellsNothing;
+  /// The errnos that a sweep tries where a rule must give one; 0 is none.
+  std::array<int, 4> sweeps = {};
 };
 
 /// All points, indexed by FaultPointId.
@@ -93,6 +119,9 @@ bool is_standing(const FaultPoint& point);
 /// The settings that a rule for the point takes, as people read them: "errno=NAME [op=NAME] [fd=N] [user_data=N]".
 /// Those that may be left out stand in brackets; the timing is left out.
 std::string fault_settings(const FaultPoint& point);
+
+/// What the users of a backend may see because of it: "nothing", "its errno", "EBADR".
+std::string fault_tells_name(const FaultPoint& point);
 
 /// "linux and simulated" or "simulated".
 std::string_view fault_reach_name(FaultReach reach);

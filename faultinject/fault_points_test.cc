@@ -19,7 +19,7 @@ TEST(FaultPoints, StandInTheOrderOfTheirIds) {
 }
 
 TEST(FaultPoints, AreNamedByCallAndEffect) {
-  const std::set<std::string_view> calls = {"setup", "map", "register", "enter", "cqe"};
+  const std::set<std::string_view> calls = {"setup", "map", "register", "enter", "cqe", "poller"};
   std::set<std::string_view> names;
   for (const FaultPoint& point : fault_points()) {
     SCOPED_TRACE(point.name);
@@ -63,13 +63,14 @@ TEST(FaultPoints, NearestIsWhatAMisspellingMeant) {
 
 // The table of docs/faults.md, as it has to be.
 std::string table_for_the_manual() {
-  std::string text = "| point | settings | on | what a program sees | why a kernel does it | one crossing is |\n";
-  text += "| --- | --- | --- | --- | --- | --- |\n";
+  std::string text =
+      "| point | settings | on | what a program sees | why a kernel does it | one crossing is | users may see |\n";
+  text += "| --- | --- | --- | --- | --- | --- | --- |\n";
   for (const FaultPoint& point : fault_points()) {
     const std::string settings = fault_settings(point);
     text += "| `" + std::string(short_name(point)) + "` | " + (settings.empty() ? "" : "`" + settings + "`") + " | " +
             std::string(fault_reach_name(point.reach)) + " | " + std::string(point.meaning) + " | " +
-            std::string(point.cause) + " | " + std::string(point.crossing) + " |\n";
+            std::string(point.cause) + " | " + std::string(point.crossing) + " | " + fault_tells_name(point) + " |\n";
   }
   return text;
 }

@@ -7,15 +7,6 @@
 namespace assay {
 namespace {
 
-// splitmix64: the smallest generator that mixes well, so that a plan runs alike on every platform.
-std::uint64_t next_random(std::uint64_t& state) {
-  state += 0x9e3779b97f4a7c15u;
-  std::uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 // cqe/errno without op= is for requests on files. A cancelation or a timeout that failed would be another matter, and a
 // CLOSE that was not carried out would leave the program with a descriptor that it rightly takes for closed.
 bool acts_on_file(std::uint8_t opcode) {
@@ -102,9 +93,9 @@ FaultSchedule::FaultSchedule(FaultPlan plan, bool ask_libfiu) : ask_libfiu_(ask_
 }
 
 void FaultSchedule::append(const FaultPlan& plan, std::uint64_t added) {
-  std::uint64_t seed = plan.seed;
+  Random seeds(plan.seed);
   for (const FaultRule& rule : plan.rules) {
-    entries_.push_back({.rule = rule, .added = added, .in_force = true, .random = next_random(seed)});
+    entries_.push_back({.rule = rule, .added = added, .in_force = true, .random = Random(seeds.next())});
   }
 }
 
@@ -116,7 +107,7 @@ bool FaultSchedule::fires_at(Entry& entry, std::uint64_t number) {
   if (when.to != 0 && number > when.to) return false;
   if (when.probability >= 1) return true;
   constexpr double kTwoTo53 = 9007199254740992.0;
-  return static_cast<double>(next_random(entry.random) >> 11) / kTwoTo53 < when.probability;
+  return static_cast<double>(entry.random.next() >> 11) / kTwoTo53 < when.probability;
 }
 
 std::optional<FaultFiring> FaultSchedule::cross(const FaultCrossing& crossing) {

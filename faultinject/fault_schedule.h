@@ -11,6 +11,7 @@
 
 #include "assay/backend/uapi.h"
 #include "assay/faultinject/fault_plan.h"
+#include "assay/faultinject/random.h"
 
 namespace assay {
 
@@ -102,7 +103,7 @@ class FaultSchedule {
     bool in_force;
     std::uint64_t crossings;
     std::uint64_t firings;
-    std::uint64_t random;  // each rule's own generator: another rule does not change what this one does
+    Random random;  // each rule's own generator: another rule does not change what this one does
   };
 
   void append(const FaultPlan& plan, std::uint64_t added);

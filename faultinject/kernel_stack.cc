@@ -29,15 +29,6 @@ struct KernelStack::Layers {
 
 namespace {
 
-Result<Profile> profile_of(const KernelSpec& spec) {
-  Result<Profile> profile = find_profile(spec.profile);
-  if (!profile) return profile;
-  for (const KernelSpec::BitChange& change : spec.bits) {
-    if (Result<void> set = set_profile_bit(*profile, change.bit, change.on); !set) return set.error();
-  }
-  return profile;
-}
-
 // As a shell takes it back. Neither plans nor kernels contain a quote, but a profile's path may contain anything else.
 std::string shell_quoted(const std::string& text) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/";
@@ -45,6 +36,15 @@ std::string shell_quoted(const std::string& text) {
 }
 
 }  // namespace
+
+Result<Profile> profile_of(const KernelSpec& spec) {
+  Result<Profile> profile = find_profile(spec.simulated ? std::string_view(spec.profile) : "linux-running");
+  if (!profile) return profile;
+  for (const KernelSpec::BitChange& change : spec.bits) {
+    if (Result<void> set = set_profile_bit(*profile, change.bit, change.on); !set) return set.error();
+  }
+  return profile;
+}
 
 KernelStack::KernelStack(std::unique_ptr<Layers> layers) : layers_(std::move(layers)) {}
 KernelStack::~KernelStack() = default;

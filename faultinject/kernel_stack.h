@@ -11,6 +11,7 @@
 #include "assay/backend/result.h"
 #include "assay/faultinject/fault_kernel.h"
 #include "assay/faultinject/fault_plan.h"
+#include "assay/mocks/profile.h"
 
 namespace assay {
 
@@ -41,6 +42,10 @@ struct KernelSpec {
 /// Reads a spelling. EINVAL with one line that names the offending part and what would be right; bits are checked when
 /// the kernel is opened.
 Result<KernelSpec> parse_kernel_spec(std::string_view text);
+
+/// The profile of that kernel: the running one is asked what it offers; a simulated one has its own, bits given and
+/// taken included. EINVAL with one line where there is none such.
+Result<Profile> profile_of(const KernelSpec& spec);
 
 /// Writes the spelling, which parses back to an equal KernelSpec.
 std::string format_kernel_spec(const KernelSpec& spec);

@@ -1,5 +1,6 @@
 #include "assay/faultinject/plan_chooser.h"
 
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -21,16 +22,22 @@ std::uint64_t PlanChooser::choose(const Choice& choice) {
       if (choice.limit < 2) return usual;
       return fires(FaultPointId::kCqeReorder) ? choice.limit - 1 : usual;
     case ChoicePoint::kCompletionLater:
-    case ChoicePoint::kNotificationLater:
       return fires(FaultPointId::kCqeLater) ? 1 : usual;
+    case ChoicePoint::kNotificationLater:
+      return fires(FaultPointId::kCqeNotifLate) ? 1 : usual;
     case ChoicePoint::kTransferLength: {
       if (choice.limit < 2) return usual;
       const std::optional<FaultFiring> firing = fires(FaultPointId::kCqeShort);
       return firing.has_value() ? firing->amount : usual;
     }
     case ChoicePoint::kResultError: {
+      // Each is a crossing of all three.
       const std::optional<FaultFiring> firing = fires(FaultPointId::kCqeErrno);
-      return firing.has_value() ? static_cast<std::uint64_t>(firing->error) : usual;
+      const bool interrupted = fires(FaultPointId::kCqeEintr).has_value();
+      const bool refused = fires(FaultPointId::kCqeEagain).has_value();
+      if (firing.has_value()) return static_cast<std::uint64_t>(firing->error);
+      if (interrupted) return EINTR;
+      return refused ? EAGAIN : usual;
     }
     case ChoicePoint::kMultishotEnd:
       return fires(FaultPointId::kCqeMultishotEnd) ? 1 : usual;
@@ -38,6 +45,25 @@ std::uint64_t PlanChooser::choose(const Choice& choice) {
       return fires(FaultPointId::kCqeDrop) ? 1 : usual;
     case ChoicePoint::kCqFull:
       return fires(FaultPointId::kCqeFull) ? 1 : usual;
+    case ChoicePoint::kOpcodeRefused:
+      return fires(FaultPointId::kCqeRefused) ? 1 : usual;
+    case ChoicePoint::kEndOfFile:
+      return fires(FaultPointId::kCqeEof) ? 1 : usual;
+    case ChoicePoint::kCompletionHeld:
+      return fires(FaultPointId::kCqeHeld) ? 1 : usual;
+    case ChoicePoint::kForeignCompletion:
+      return fires(FaultPointId::kCqeForeign) ? 1 : usual;
+    case ChoicePoint::kBuffersGone:
+      return fires(FaultPointId::kCqeEnobufs) ? 1 : usual;
+    case ChoicePoint::kCancelResult:
+      if (fires(FaultPointId::kCqeCancelEnoent)) return 1;
+      return fires(FaultPointId::kCqeCancelEalready) ? 2 : usual;
+    case ChoicePoint::kCancelOrder:
+      return fires(FaultPointId::kCqeCancelOrder) ? 1 : usual;
+    case ChoicePoint::kPollThreadLate:
+      return fires(FaultPointId::kPollerLate) ? 1 : usual;
+    case ChoicePoint::kPollThreadSleeps:
+      return fires(FaultPointId::kPollerAsleep) ? 1 : usual;
   }
   return usual;
 }

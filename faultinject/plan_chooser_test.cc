@@ -126,7 +126,8 @@ TEST_F(CompletionFaults, AFullCqKeepsTheCompletionInTheBacklog) {
 }
 
 TEST_F(CompletionFaults, AFullCqLosesTheCompletionBeforeNodrop) {
-  open("cqe/full:nth=2", "sim:linux-5.4,strict");
+  // It counts where something is in the CQ: a waiter, for whom nothing is, would not be woken by what is lost.
+  open("cqe/full:nth=1", "sim:linux-5.4,strict");
   submit_nops(3);
   EXPECT_THAT(take_cqes(), ElementsAre(CqeIs(1, 0), CqeIs(3, 0)));
   EXPECT_EQ(ring_->cq_overflow_count(), 1u);

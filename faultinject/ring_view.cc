@@ -38,6 +38,7 @@ std::uint32_t RingView::sq_head() const noexcept { return load(sq_ring_, params_
 std::uint32_t RingView::sq_tail() const noexcept { return load(sq_ring_, params_.sq_off.tail); }
 std::uint32_t RingView::sq_flags() const noexcept { return load(sq_ring_, params_.sq_off.flags); }
 std::uint32_t RingView::cq_head() const noexcept { return load(cq_ring_, params_.cq_off.head); }
+std::uint32_t RingView::cq_overflow() const noexcept { return load(cq_ring_, params_.cq_off.overflow); }
 std::uint32_t RingView::cq_tail() const noexcept { return load(cq_ring_, params_.cq_off.tail); }
 
 io_uring_sqe* RingView::sqe_at(std::uint32_t position) const noexcept {

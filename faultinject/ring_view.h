@@ -38,10 +38,16 @@ class RingView {
   bool cq_visible() const noexcept { return cq_ring_ != nullptr; }
   std::uint32_t cq_head() const noexcept;
   std::uint32_t cq_tail() const noexcept;
+  std::uint32_t sq_entries() const noexcept { return params_.sq_entries; }
   std::uint32_t cq_entries() const noexcept { return params_.cq_entries; }
+  /// Completions that the kernel dropped.
+  std::uint32_t cq_overflow() const noexcept;
   /// Completions that the program has not yet given back.
   std::uint32_t cq_ready() const noexcept { return cq_tail() - cq_head(); }
   const io_uring_cqe* cqe_at(std::uint32_t position) const noexcept;
+
+  /// Whether its rings were mapped there.
+  bool lies_in(const void* address) const noexcept { return address == sq_ring_ || address == cq_ring_; }
 
   // Told by RingViews.
   void mapped(std::uint64_t offset, void* address) noexcept;

@@ -24,6 +24,27 @@ enum class ChoicePoint {
   kCqFull,
   /// Whether the notification of a zero-copy send comes right after its completion (0), or with a later call (1).
   kNotificationLater,
+  /// Whether a request is taken (0) or refused with -EINVAL (1), as by a kernel without its opcode, whatever the probe
+  /// says.
+  kOpcodeRefused,
+  /// Whether a read or receive asks its file (0) or finds its end (1): the result is 0, and nothing is taken from it.
+  kEndOfFile,
+  /// Whether a completion becomes visible now (0), or stays in the kernel until the next enter or until a wait would
+  /// sleep (1).
+  kCompletionHeld,
+  /// Whether a completion is posted alone (0), or after one that nobody in this program asked for (1).
+  kForeignCompletion,
+  /// Whether a request finds the provided buffers that are there (0), or none (1).
+  kBuffersGone,
+  /// What a cancelation of one request does: finds it (0), overlooks it and says -ENOENT (1), or says -EALREADY and
+  /// interrupts it a little later (2).
+  kCancelResult,
+  /// Whether a cancelation's reply and its target's completion come in the usual order (0) or in the other (1).
+  kCancelOrder,
+  /// Whether a poll thread that is awake looks at the SQ now (0) or at a later call (1).
+  kPollThreadLate,
+  /// Whether a poll thread without work stays awake for its idle time (0) or falls asleep at once (1).
+  kPollThreadSleeps,
 };
 
 /// One question to a Chooser. The pointers are valid during the call only.

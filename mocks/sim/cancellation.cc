@@ -32,6 +32,7 @@ void SimRing::post_cancelled(Request& request, bool from_task_work) {
   request.cancelled = true;
   fail(request);
   request.result = -ECANCELED;
+  if (world_.choose(ChoicePoint::kCancelOrder, 2, &request.sqe()) != 0) from_task_work = !from_task_work;
   if (from_task_work) {
     queue_task_work(request, run_complete);
   } else {
@@ -114,7 +115,8 @@ int SimRing::cancel_waits(const CancelMatch& match) {
 
 /// What waits for its file ends with -ECANCELED; until its task work has run it can still be found.
 void SimRing::cancel_armed(Request& request) {
-  if (!world_.semantics().poll_cancelled_from_task_work) {
+  const bool later = world_.semantics().poll_cancelled_from_task_work;
+  if (!later || world_.choose(ChoicePoint::kCancelOrder, 2, &request.sqe()) != 0) {
     disarm_file(request);
     return post_cancelled(request, false);
   }
@@ -127,7 +129,11 @@ int SimRing::cancel(CancelMatch match, const Request* canceller) {
   match.sequence = ++cancel_sequence_;
   const bool all = (match.flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)) != 0;
   if (!all) {
+    const std::uint64_t chosen =
+        canceller != nullptr ? world_.choose(ChoicePoint::kCancelResult, 3, &canceller->sqe()) : 0;
+    if (chosen == 1) return -ENOENT;
     const int result = cancel_one(match, canceller);
+    if (chosen == 2 && result == 0) return -EALREADY;
     // A cancellation that a worker carries out finds, last of all, itself at work; by file in any case, for that is the
     // file that it has itself.
     const bool finds_itself =
@@ -196,7 +202,7 @@ void SimRing::cancel_everything() {
       request = next;
     }
   };
-  for (RequestList* list : {&completed_, &task_work_, &workers_, &drained_, &revisited_}) {
+  for (RequestList* list : {&completed_, &held_, &task_work_, &workers_, &drained_, &revisited_}) {
     while (Request* request = list->first()) {
       list->remove(request);
       drop_chain(request);

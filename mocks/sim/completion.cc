@@ -7,6 +7,12 @@
 #include "assay/mocks/sim/ring.h"
 
 namespace assay::internal {
+namespace {
+
+/// As liburing's own timeouts have it, LIBURING_UDATA_TIMEOUT.
+constexpr Completion kForeign{~std::uint64_t{0}, 0, 0, {0, 0}};
+
+}  // namespace
 
 void SimRing::fail(Request& request) {
   request.failed = true;
@@ -19,6 +25,12 @@ void SimRing::fail(Request& request) {
 void SimRing::complete(Request& request) {
   if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
   if (request.operation != nullptr && request.operation->settle != nullptr) request.operation->settle(*this, request);
+  if (world_.has_chooser() && !request.held && world_.choose(ChoicePoint::kCompletionHeld, 2, &request.sqe()) != 0) {
+    request.held = true;
+    request.place = Place::kHeld;
+    held_.push_back(&request);
+    return;
+  }
   if (batching_) {
     request.place = Place::kCompleted;
     completed_.push_back(&request);
@@ -76,7 +88,18 @@ void SimRing::release(Request& request) {
 
 void SimRing::run_complete(SimRing& ring, Request& request) { ring.complete(request); }
 
+/// What was held back goes on as task work. Returns whether there was something.
+bool SimRing::let_go_held() {
+  const bool any = !held_.empty();
+  while (Request* request = held_.first()) {
+    held_.remove(request);
+    queue_task_work(*request, run_complete);
+  }
+  return any;
+}
+
 void SimRing::post(Request& request, std::uint32_t flags) {
+  if (world_.choose(ChoicePoint::kForeignCompletion, 2, &request.sqe()) != 0) cq_.post(kForeign, nullptr);
   Completion completion{request.sqe().user_data, request.result, flags, {request.extra[0], request.extra[1]}};
   cq_.post(completion, &request.sqe());
   cq_changed_ = true;

@@ -11,6 +11,25 @@
 
 namespace assay::internal {
 
+namespace {
+
+/// Whether this is a read or a receive, which is over at the end of its file.
+bool finds_end_of_file(const Request& request) {
+  switch (request.opcode()) {
+    case IORING_OP_READ:
+    case IORING_OP_READV:
+    case IORING_OP_READ_FIXED:
+    case IORING_OP_RECV:
+    case IORING_OP_RECVMSG:
+    case uapi::kOpReadMultishot:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 bool SimRing::assign_file(Request& request) {
   if (request.fd >= 0 || !request.operation->needs_file) return true;
   if (request.sqe().flags & IOSQE_FIXED_FILE) {
@@ -36,6 +55,10 @@ void SimRing::issue(Request& request) {
   if (world_.has_chooser()) {
     if (const auto error = world_.choose(ChoicePoint::kResultError, 4096, &request.sqe()); error != 0) {
       return conclude_failed(request, -static_cast<std::int32_t>(error));
+    }
+    if (finds_end_of_file(request) && world_.choose(ChoicePoint::kEndOfFile, 2, &request.sqe()) != 0) {
+      request.result = 0;
+      return conclude(request);
     }
     if (!request.in_worker && request.operation->may_be_in_worker &&
         world_.choose(ChoicePoint::kCompletionLater, 2, &request.sqe()) != 0) {

@@ -42,6 +42,7 @@ class PollThread {
   std::vector<Member> rings_;
   Nanoseconds sleeps_at_ = 0;
   bool awake_ = true;
+  unsigned late_ = 0;  // how often in a row
 };
 
 }  // namespace assay::internal

@@ -208,7 +208,8 @@ void SimRing::signal_eventfd() {
 }
 
 bool SimRing::readable() const {
-  return cq_.waiting() > 0 || cq_.has_backlog() || (has_flag(IORING_SETUP_DEFER_TASKRUN) && !task_work_.empty());
+  return cq_.waiting() > 0 || cq_.has_backlog() || !held_.empty() ||
+         (has_flag(IORING_SETUP_DEFER_TASKRUN) && !task_work_.empty());
 }
 
 bool SimRing::update_doorbell() {

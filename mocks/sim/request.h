@@ -29,6 +29,7 @@ inline constexpr std::uint32_t kLinkFlags = IOSQE_IO_LINK | IOSQE_IO_HARDLINK;
 enum class Place : std::uint8_t {
   kSubmission,  ///< Being submitted, or run, right now.
   kCompleted,   ///< Over, and to be posted with its batch.
+  kHeld,        ///< Over, and to be posted by the next enter.
   kChain,       ///< Behind another one of its chain.
   kDrain,       ///< In the queue that IOSQE_IO_DRAIN makes.
   kTaskWork,    ///< Has task work to run.
@@ -76,6 +77,8 @@ struct Request {
   bool force_worker;
   /// A worker carries it out, so it may block.
   bool in_worker;
+  /// Its completion was held back once, as the Chooser wanted.
+  bool held;
   bool cancelled;
   /// Of the last cancellation of several requests that found this one, so that it is not found twice.
   std::uint64_t cancel_sequence;

@@ -105,6 +105,7 @@ class SimRing {
   /// Gives a request to a worker.
   void queue_worker(Request& request);
   bool run_workers();
+  bool let_go_held();
   bool has_workers() const { return !workers_.empty(); }
   /// Tries a request again once its file, or another descriptor that is its own, has one of these events. 0 or a
   /// negative errno.
@@ -147,6 +148,10 @@ class SimRing {
   PollThread* poll_thread() const { return poll_thread_.get(); }
   /// One turn of it. Returns whether it did something.
   bool run_poll_thread() { return poll_thread_ && !disabled_ && poll_thread_->run(*this); }
+  /// The Chooser's way of telling a request that the buffers that were provided are gone.
+  bool finds_buffers_gone(const Request& request) {
+    return world_.choose(ChoicePoint::kBuffersGone, 2, &request.sqe()) != 0;
+  }
 
   // Cancellation (cancellation.cc).
 
@@ -338,6 +343,7 @@ class SimRing {
   /// In the middle of a batch of SQEs or of task work.
   bool batching_ = false;
   RequestList completed_;
+  RequestList held_;
   RequestList task_work_;
   RequestList workers_;
   RequestList armed_;

@@ -57,6 +57,7 @@ Request& SimRing::begin_request(const io_uring_sqe& sqe) {
   request.poll_events = 0;
   request.selected = {};
   request.polled = false;
+  request.held = false;
   return request;
 }
 
@@ -120,6 +121,7 @@ int SimRing::initialise(Request& request, const io_uring_sqe& sqe) {
   if (!profile.opcodes[sqe.opcode]) return -EINVAL;
   request.operation = find_operation(sqe.opcode);
   if (request.operation == nullptr) return -EINVAL;
+  if (world_.choose(ChoicePoint::kOpcodeRefused, 2, &sqe) != 0) return -EINVAL;
   if (request.operation->large_entry && !has_large_entry_) return -EINVAL;
 
   if (sqe.flags & ~(IOSQE_FIXED_FILE | kLinkFlags | IOSQE_ASYNC) || !world_.is_since(5, 6)) {

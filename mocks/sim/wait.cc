@@ -174,6 +174,7 @@ bool SimWorld::revisit_all() {
 
 int SimWorld::sleep(Visit& visit, const Wait& wait) {
   if (revisit_all()) return 0;
+  if (std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) { return ring->let_go_held(); })) return 0;
   for (const auto& ring : rings_) ring->update_doorbell();
   return clock_.real() ? sleep_real(visit.lock(), wait) : sleep_virtual(visit, wait);
 }

@@ -177,6 +177,7 @@ int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsi
   if (ring->disabled()) return -EBADFD;
   const Visit::Use use(visit, *ring);
   if (strict_) ring->cq().scribble_passed();
+  ring->let_go_held();
   step(true);
 
   int submitted = 0;

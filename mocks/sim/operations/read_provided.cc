@@ -30,6 +30,7 @@ Outcome read_into_provided(SimRing& ring, Request& request, Outcome (*read)(SimR
   if (request.selected.kind == SelectedBuffer::Kind::kNone) {
     std::size_t wanted = 0;
     if (const int error = wanted_bytes(request, &wanted); error != 0) return finish(ring, request, error);
+    if (ring.finds_buffers_gone(request)) return finish(ring, request, -ENOBUFS);
     // A file that cannot be polled is not waited for, so the buffer is taken for good.
     const bool at_once = request.in_worker || file_kind(request.fd) == FileKind::kRegular;
     const int error = groups.select(request.selected, request.sqe().buf_group, wanted, at_once);

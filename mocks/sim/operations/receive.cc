@@ -153,6 +153,7 @@ bool has_had_its_share(const MessageState& state, std::int32_t result) {
 /// The buffers of one turn: the caller's own, or selected ones. 0 or an errno.
 int take_buffers(SimRing& ring, Request& request, MessageState& state) {
   if (!selects(request) || !state.left.empty()) return 0;
+  if (ring.finds_buffers_gone(request)) return -ENOBUFS;
   ProvidedBuffers& groups = ring.provided_buffers();
   const std::uint16_t group = request.sqe().buf_group;
   std::size_t wanted = std::min<std::size_t>(state.wanted, INT_MAX);
