@@ -43,8 +43,13 @@ constexpr unsigned kDrainPatience = 20;
 constexpr unsigned kDrainAnswers = 1000;
 // How many requests it cancels at once, before these have ended.
 constexpr unsigned kDrainPortion = 128;
+// How often it takes it that the kernel refuses to be entered.
+constexpr unsigned kDrainRefusals = 4;
 // How often callbacks may start new operations while the backend is destroyed.
 constexpr unsigned kDrainRounds = 64;
+
+// How long a loop sleeps at most that nothing can wake.
+constexpr nanoseconds kDeafWait = 10ms;
 
 // How often the user is warned of one thing.
 constexpr nanoseconds kWarningInterval = 10s;
@@ -275,6 +280,8 @@ bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
+  if (!wake_up_.listens()) [[unlikely]]
+    timeout = std::min(timeout, kDeafWait);
   if (!fd_events_.look_again()) may_wait = false;
   fd_events_.arm();
   may_wait = may_wait && !requests_.has_completed() && timeout != 0ns;
@@ -550,6 +557,7 @@ void Backend::drain() {
   std::uint64_t portion_ends = 0;  // with so many completions
   unsigned waits = 0;
   unsigned answers = 0;
+  unsigned refusals = 0;
   while (requests_.completions_due() != 0 || requests_.has_backlog() || requests_.has_completed()) {
     const internal::RequestCounters before = requests_.counters();
     if (before.completions >= portion_ends) {
@@ -579,8 +587,12 @@ void Backend::drain() {
         back_off(kNoLimit);
         break;
       case internal::SubmitAnswer::kDropped:
+        break;
       case internal::SubmitAnswer::kReport:
-        return;
+        // There is nobody to report to, and giving up leaves memory to the kernel that is not ours any more.
+        if (++refusals > kDrainRefusals) return;
+        back_off(kForEver);
+        break;
     }
   }
 }

@@ -44,6 +44,8 @@ enum class Fate : std::uint8_t {
   kUnknown,
   /// It has the request, whose completion comes.
   kEnding,
+  /// It said once that it has no such request. One that is on its way between two states is overlooked like that.
+  kDoubted,
   /// It has no such request: the completion was dropped.
   kGone,
 };

@@ -42,6 +42,10 @@ bool has_request(const Support& support) {
   return support.has(opcode) && has_features<features>(support);
 }
 
+bool can_take_timeouts_back(const Support& support) {
+  return support.has(IORING_OP_TIMEOUT) && support.has(IORING_OP_TIMEOUT_REMOVE);
+}
+
 // clang-format off
 const Row kRows[] = {
     {"persistent events",
@@ -51,7 +55,7 @@ const Row kRows[] = {
      {{{"the wait's own timeout", "IORING_FEAT_EXT_ARG", {5, 11}, has_features<IORING_FEAT_EXT_ARG>, &Support::limits_waits},
        {"poll(2) of the ring after submitting", "a wait takes no limit"}}}},
     {"operation timeout",
-     {{{"TIMEOUT", "IORING_OP_TIMEOUT_REMOVE, of the same release as those that count nothing", {5, 5}, has_request<IORING_OP_TIMEOUT_REMOVE>, &Support::plain_timeouts},
+     {{{"TIMEOUT", "IORING_OP_TIMEOUT_REMOVE, of the same release as those that count nothing", {5, 5}, can_take_timeouts_back, &Support::plain_timeouts},
        {"a timer of the loop", "no TIMEOUT that can be taken back"}}}},
     {"waits for batches",
      {{{"one wait with deferred task work, else two", "IORING_FEAT_MIN_TIMEOUT", {6, 12}, has_features<uapi::kFeatMinTimeout>, &Support::waits_for_batches},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "assay/backend/operation_ways.h"
@@ -84,6 +85,14 @@ void RepeatedReceive::prepare_for_kernel_to_pick(io_uring_sqe& sqe) {
       message_ = {};
       message_.msg_namelen = room_.name;
       message_.msg_controllen = room_.control;
+      if (!multishot_) {
+        before_payload_.resize(room_.name + room_.control);
+        if (room_.name != 0) message_.msg_name = before_payload_.data();
+        if (room_.control != 0) message_.msg_control = before_payload_.data() + room_.name;
+        payload_ = {nullptr, group_->buffer_bytes() - sizeof(io_uring_recvmsg_out) - before_payload_.size()};
+        message_.msg_iov = &payload_;
+        message_.msg_iovlen = 1;
+      }
       source_.prepare_message(sqe, message_);
       break;
   }
@@ -114,12 +123,33 @@ void RepeatedReceive::prepare_into_buffer(io_uring_sqe& sqe) {
   take_older_opcode(sqe, requests_.support(), kept_);
 }
 
+// Before a message come its header, its name and its control data, as a multishot request has it.
+void RepeatedReceive::write_header(std::byte* buffer, int payload) {
+  auto& out = *reinterpret_cast<io_uring_recvmsg_out*>(buffer);
+  out = {.namelen = message_.msg_namelen,
+         .controllen = static_cast<std::uint32_t>(message_.msg_controllen),
+         .payloadlen = static_cast<std::uint32_t>(payload),
+         .flags = static_cast<std::uint32_t>(message_.msg_flags)};
+}
+
+// A single request puts the payload at the beginning of the buffer that it picks.
+int RepeatedReceive::lay_out_picked(const Completion& completion) {
+  const bool picked = step_ == Step::kRequest && buffer_ == kNone && (completion.flags & IORING_CQE_F_BUFFER) != 0;
+  if (completion.res < 0 || !picked || multishot_ || source_.call() != Call::kRecvmsg) return completion.res;
+  std::byte* buffer = group_->buffer(static_cast<std::uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT));
+  std::byte* before = buffer + sizeof(io_uring_recvmsg_out);
+  std::memmove(before + before_payload_.size(), buffer, static_cast<std::size_t>(completion.res));
+  std::copy(before_payload_.begin(), before_payload_.end(), before);
+  write_header(buffer, completion.res);
+  return completion.res + static_cast<int>(sizeof(io_uring_recvmsg_out) + before_payload_.size());
+}
+
 void RepeatedReceive::complete(const Completion& completion) {
   if (completion.more()) {
     tell_picked(completion.res, completion.flags);
     return;
   }
-  int result = completion.res;
+  int result = lay_out_picked(completion);
   switch (judge(&result)) {
     case Outcome::kResult: {
       // In flight again before the callback runs, which may want to cancel it.
@@ -183,13 +213,8 @@ bool RepeatedReceive::takes_buffer() {
 RepeatedReceive::Outcome RepeatedReceive::judge_request(int* result) {
   if (buffer_ != kNone) {
     if (*result >= 0 && source_.call() == Call::kRecvmsg) {
-      // As the kernel does it when it picks the buffer.
-      auto& out = *reinterpret_cast<io_uring_recvmsg_out*>(group_->buffer(static_cast<std::uint16_t>(buffer_)));
-      out = {.namelen = message_.msg_namelen,
-             .controllen = static_cast<std::uint32_t>(message_.msg_controllen),
-             .payloadlen = static_cast<std::uint32_t>(*result),
-             .flags = static_cast<std::uint32_t>(message_.msg_flags)};
-      *result += static_cast<int>(sizeof out + room_.name + room_.control);
+      write_header(group_->buffer(static_cast<std::uint16_t>(buffer_)), *result);
+      *result += static_cast<int>(sizeof(io_uring_recvmsg_out) + room_.name + room_.control);
     }
     const bool has_something = *result > 0 || (*result == 0 && source_.has_datagrams());
     if (!has_something || (is_empty_message(*result) && !source_.has_datagrams()))
@@ -251,7 +276,7 @@ void RepeatedReceive::cancelled(const Completion& completion) {
     tell_picked(completion.res, completion.flags);
     return;
   }
-  int result = completion.res;
+  int result = lay_out_picked(completion);
   if (step_ != Step::kRequest) {
     end(result == -EBADR ? result : -ECANCELED);
     return;

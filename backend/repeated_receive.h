@@ -61,6 +61,8 @@ class RepeatedReceive final : public Operation {
   void prepare(io_uring_sqe& sqe) override;
   void prepare_for_kernel_to_pick(io_uring_sqe& sqe);
   void prepare_into_buffer(io_uring_sqe& sqe);
+  int lay_out_picked(const Completion& completion);
+  void write_header(std::byte* buffer, int payload);
   void complete(const Completion& completion) override;
   void cancelled(const Completion& completion) override;
 
@@ -93,6 +95,7 @@ class RepeatedReceive final : public Operation {
   MessageRoom room_;
   msghdr message_{};
   iovec payload_{};
+  std::vector<std::byte> before_payload_;  // of a message, where the kernel picks the buffer and puts nothing there
   KeptArguments kept_;
   __kernel_timespec pause_{};
   LastingCallback<void(int, ProvidedBuffer, bool)> callback_;

@@ -288,6 +288,7 @@ class Requests {
   bool refuses_ = false;
   std::uint32_t cancel_from_ = 0;  // those below are still to be cancelled by `cancel_next`
   bool recovering_ = false;        // nothing is placed
+  bool confirming_ = false;        // what the kernel denied once is asked for again
   RecoveryCounts recovery_;
 
   Backlog<Queued> backlog_;

@@ -44,6 +44,13 @@ RecoveryCounts Requests::salvage() {
   if (support_.has(IORING_OP_ASYNC_CANCEL)) {
     for (unsigned round = 0; round < kRounds && ask_for_fates(); ++round) {
     }
+    for (std::uint32_t index = 0; index < table_.size(); ++index) {
+      if (table_[index].fate == Fate::kDoubted) table_[index].fate = Fate::kUnknown;
+    }
+    confirming_ = true;
+    for (unsigned round = 0; round < kRounds && ask_for_fates(); ++round) {
+    }
+    confirming_ = false;
   } else {
     // Nobody can ask; closing the ring will end what is left.
     for (std::uint32_t index = 0; index < table_.size(); ++index) table_[index].fate = Fate::kGone;
@@ -176,7 +183,7 @@ bool Requests::take_fate(std::uint32_t index, std::int32_t res) {
       slot.fate = Fate::kEnding;
       break;
     case ENOENT:
-      slot.fate = may_await_notification(slot.opcode) ? Fate::kEnding : Fate::kGone;
+      slot.fate = may_await_notification(slot.opcode) ? Fate::kEnding : confirming_ ? Fate::kGone : Fate::kDoubted;
       break;
     default:
       break;  // the cancelation itself went wrong; the next round asks again

@@ -6,6 +6,12 @@
 #include <cerrno>
 
 namespace assay::internal {
+namespace {
+
+// How often in a row the poll may fail before it is not tried in every turn any more.
+constexpr unsigned kMostRefusals = 3;
+
+}  // namespace
 
 Result<int> WakeUp::create_eventfd() {
   // Non-blocking, since a blocking one would make a worker of the kernel wait for it.
@@ -26,9 +32,18 @@ void WakeUp::wake() noexcept {
   errno = saved_errno;
 }
 
+void WakeUp::arm_anew() {
+  if (refusals_ == kMostRefusals) {
+    --refusals_;  // every other turn from now on
+    return;
+  }
+  (void)requests_.queue(*this, RequestOwner::kLoop);
+}
+
 void WakeUp::prepare(io_uring_sqe& sqe) { io_uring_prep_poll_add(&sqe, event_fd_, POLLIN); }
 
-void WakeUp::complete(const Completion& /*completion*/) {
+void WakeUp::complete(const Completion& completion) {
+  refusals_ = completion.res < 0 ? refusals_ + 1 : 0;
   // Whatever it ended with, the next turn polls again. A count that is left over would only end that poll at once.
   std::uint64_t count;
   (void)!::read(event_fd_, &count, sizeof(count));

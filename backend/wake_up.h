@@ -25,10 +25,12 @@ class WakeUp final : private Operation {
   /// From any thread, and from signal handlers: leaves errno alone.
   void wake() noexcept;
 
-  /// Polls the eventfd in the ring, unless that is done already.
+  /// Polls the eventfd in the ring, unless that is done already, or was refused too often to be tried in each turn.
   void arm() {
-    if (!in_flight()) (void)requests_.queue(*this, RequestOwner::kLoop);
+    if (!in_flight()) arm_anew();
   }
+  /// False while nothing polls the eventfd: then a loop that sleeps has to look for itself now and then.
+  bool listens() const noexcept { return in_flight(); }
   /// The loop is about to wait. False when it was woken already and must not.
   bool fall_asleep() noexcept {
     asleep_.store(true);
@@ -49,6 +51,7 @@ class WakeUp final : private Operation {
   }
 
  private:
+  void arm_anew();
   void prepare(io_uring_sqe& sqe) override;
   void complete(const Completion& completion) override;
 
@@ -57,6 +60,7 @@ class WakeUp final : private Operation {
   std::atomic<int> told_fd_;
   std::atomic<bool> requested_{false};
   std::atomic<bool> asleep_{false};
+  unsigned refusals_ = 0;  // in a row
   static_assert(std::atomic<bool>::is_always_lock_free, "used in signal handlers");
 };
 

@@ -157,7 +157,7 @@ constexpr FaultPoint kPoints[] = {
      "A completion becomes visible only with the next enter, or when a wait would sleep.",
      "It is task work, which runs when the program next enters the kernel (COOP_TASKRUN, since 5.19) or asks for it "
      "(DEFER_TASKRUN, since 6.1).",
-     "a completion", kSimulation, kTakesSqeFilter, 0},
+     "a completion on a ring with COOP_TASKRUN or DEFER_TASKRUN, without SQPOLL", kSimulation, kTakesSqeFilter, 0},
     {Id::kCqeReorder, "assay/cqe/reorder", "Of several requests that can complete now, the youngest does so first.",
      "Independent requests complete in any order. All kernels.", "a completion that others could precede", kSimulation,
      0, 0},

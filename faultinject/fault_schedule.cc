@@ -7,8 +7,9 @@
 namespace assay {
 namespace {
 
-// cqe/errno without op= is for requests on files. A cancelation or a timeout that failed would be another matter, and a
-// CLOSE that was not carried out would leave the program with a descriptor that it rightly takes for closed.
+// A result that a fault gives is, without op=, for requests on files. A cancelation or a timeout that failed would be
+// another matter, and a CLOSE that was not carried out would leave the program with a descriptor that it rightly takes
+// for closed.
 bool acts_on_file(std::uint8_t opcode) {
   switch (opcode) {
     case IORING_OP_NOP:
@@ -32,8 +33,20 @@ bool acts_on_file(std::uint8_t opcode) {
   }
 }
 
+bool is_a_result(FaultPointId point) {
+  switch (point) {
+    case FaultPointId::kCqeErrno:
+    case FaultPointId::kCqeEintr:
+    case FaultPointId::kCqeEagain:
+    case FaultPointId::kCqeRefused:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool concerns_any_request(const FaultCrossing& crossing) {
-  return crossing.point == FaultPointId::kCqeErrno && crossing.sqe != nullptr && !acts_on_file(crossing.sqe->opcode);
+  return is_a_result(crossing.point) && crossing.sqe != nullptr && !acts_on_file(crossing.sqe->opcode);
 }
 
 bool lets_through(const FaultRule& rule, const FaultCrossing& crossing) {

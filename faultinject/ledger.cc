@@ -19,6 +19,9 @@ constexpr std::size_t kHistoryShown = 12;
 // How many of a ring's requests are told of when it is left; the others are counted.
 constexpr std::size_t kRequestsShown = 3;
 
+// A cancelation may overlook a request once; one that is denied more often cannot be ended by anybody.
+constexpr unsigned kDenialsToIgnore = 1;
+
 // Whether the kernel may write to the program's memory, or read it, until the request ends. Paths, addresses to connect
 // to and times are copied when it is submitted.
 bool uses_memory_until_its_end(const io_uring_sqe& sqe) {
@@ -45,6 +48,20 @@ bool uses_memory_until_its_end(const io_uring_sqe& sqe) {
       return sqe.addr != 0;
     default:
       return false;
+  }
+}
+
+// Whether enter answers so whatever one does: not for what passes, or is over once it was told.
+bool is_final(int result) {
+  switch (-result) {
+    case EINTR:
+    case EAGAIN:
+    case EBUSY:
+    case EBADR:
+    case ETIME:
+      return false;
+    default:
+      return result < 0;
   }
 }
 
@@ -121,6 +138,11 @@ void LedgerKernel::posted(Ring& ring, const io_uring_cqe& cqe) {
   ++report_.completions;
   ++request->second.completions;
   seen_.push_back({Seen::Kind::kCompleted, cqe.user_data, request->second.number, cqe.res, cqe.flags});
+  const io_uring_sqe& sqe = taken_[request->second.number - 1];
+  if (sqe.opcode == IORING_OP_ASYNC_CANCEL && cqe.res == -ENOENT) {
+    const auto target = ring.in_flight.find(sqe.addr);
+    if (target != ring.in_flight.end()) ++target->second.denied;
+  }
   if ((cqe.flags & IORING_CQE_F_MORE) == 0) ring.in_flight.erase(request);
 }
 
@@ -205,9 +227,11 @@ void LedgerKernel::leaves(Ring& ring) {
                 "\n  its user_data:" + history(cqe.user_data));
     }
   }
+  if (!options_.can_cancel || ring.refuses_to_be_entered) return;
   // Whose completions were dropped nobody can know; the kernel counts them.
   std::vector<const Request*> left;
   for (const auto& [user_data, request] : ring.in_flight) {
+    if (request.denied > kDenialsToIgnore) continue;
     if (uses_memory_until_its_end(taken_[request.number - 1])) left.push_back(&request);
   }
   const std::size_t excused = report_.unseen + ring.dropped;
@@ -285,6 +309,10 @@ int LedgerKernel::enter(int ring_fd, unsigned to_submit, unsigned min_complete, 
   if (result == -EDEADLK) {
     const std::lock_guard lock(mutex_);
     if (!is_stuck_) stuck("it waits for completions that never come");
+  }
+  if (ring != nullptr) {
+    const std::lock_guard lock(mutex_);
+    ring->refuses_to_be_entered = is_final(result);
   }
   return called(ring.get(), result);
 }

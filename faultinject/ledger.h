@@ -24,6 +24,8 @@ struct LedgerOptions {
   /// What becomes of a program that is stuck: told why in a line, and not to return. Unset, the line goes to standard
   /// error and the process aborts.
   std::function<void(const std::string& why)> when_stuck;
+  /// False where the kernel has no IORING_OP_ASYNC_CANCEL: nobody can be expected then to end what waits for ever.
+  bool can_cancel = true;
 };
 
 /// What a ledger saw.
@@ -52,7 +54,8 @@ struct LedgerReport {
 ///
 /// It holds a program to this:
 /// - every request that the kernel took ends, once, before its ring is closed, if the kernel may touch its memory until
-///   then (a poll or a timeout may be left behind, which the kernel ends by itself);
+///   then (a poll or a timeout may be left behind, which the kernel ends by itself); unless the kernel refuses to be
+///   entered for good;
 /// - every completion of a request is reaped before its ring is closed, and the CQ's head never passes its tail, nor
 /// the
 ///   SQ's tail its head by more than the SQ has entries;
@@ -87,8 +90,10 @@ class LedgerKernel final : public Kernel {
 
  private:
   struct Request {
-    std::uint64_t number;  // in the order in which the kernel took them, from 1
-    unsigned completions;
+    // Cancelations that were answered with -ENOENT while it was in flight: the kernel denies to have it.
+    unsigned denied = 0;
+    std::uint64_t number = 0;  // in the order in which the kernel took them, from 1
+    unsigned completions = 0;
   };
   struct Ring : RingView {
     using RingView::RingView;
@@ -105,6 +110,8 @@ class LedgerKernel final : public Kernel {
     bool overran_sq = false;
     bool overran_cq = false;
     bool left = false;
+    /// The latest enter failed with something that another try would not mend.
+    bool refuses_to_be_entered = false;
     /// By user_data; those of the same one in the order in which they were taken.
     std::unordered_multimap<std::uint64_t, Request> in_flight;
   };

@@ -24,6 +24,12 @@ using namespace std::chrono_literals;
 // On a real clock nothing has gone on for that long when a program is taken to be stuck.
 constexpr std::chrono::nanoseconds kRealIdleTime = 5s;
 
+bool hides_opcode(const std::vector<FaultRule>& rules, std::uint8_t opcode) {
+  return std::any_of(rules.begin(), rules.end(), [opcode](const FaultRule& rule) {
+    return rule.point == FaultPointId::kRegisterOpcodeAbsent && rule.op == opcode;
+  });
+}
+
 // Which of the lowest descriptors are open: asking for each costs less than reading a directory of proc(5).
 class OpenDescriptors {
  public:
@@ -72,6 +78,8 @@ bool ScenarioRun::fired(FaultPointId point) const { return schedule_.report().fi
 bool ScenarioRun::fired_any_of(std::initializer_list<FaultPointId> points) const {
   return std::any_of(points.begin(), points.end(), [this](FaultPointId point) { return fired(point); });
 }
+
+bool ScenarioRun::hides(std::uint8_t opcode) const { return hides_opcode(schedule_.rules(), opcode); }
 
 std::uint64_t ScheduleResult::crossings() const {
   return std::accumulate(faults.crossings.begin(), faults.crossings.end(), std::uint64_t{0});
@@ -122,7 +130,9 @@ Result<ScheduleResult> run_schedule(const Scenario& scenario, const ScenarioKern
       trace = std::make_unique<TraceKernel>(*top, options.trace == "-" ? std::cerr : trace_file);
       top = trace.get();
     }
-    LedgerOptions ledger_options{.when_stuck = options.when_stuck};
+    const bool hides_cancel = hides_opcode(plan.rules, IORING_OP_ASYNC_CANCEL);
+    LedgerOptions ledger_options{.when_stuck = options.when_stuck,
+                                 .can_cancel = !hides_cancel && kernel.profile().opcodes[IORING_OP_ASYNC_CANCEL]};
     const bool virtual_clock = spec.simulated && !spec.real_clock && !spec.live;
     if (!virtual_clock) ledger_options.idle_time = kRealIdleTime;
     LedgerKernel ledger(*top, std::move(ledger_options));

@@ -57,6 +57,9 @@ class ScenarioRun {
   /// -ECANCELED or bring less.
   bool fired_any_of(std::initializer_list<FaultPointId> points) const;
 
+  /// Whether the plan says that the kernel has no such opcode.
+  bool hides(std::uint8_t opcode) const;
+
   std::vector<std::string> take_violations() { return std::move(violations_); }
 
  private:

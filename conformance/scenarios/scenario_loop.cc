@@ -28,8 +28,8 @@ ScenarioLoop::ScenarioLoop(ScenarioRun& run, const BackendOptions& options) : ru
 ScenarioLoop::~ScenarioLoop() { destroy(); }
 
 void ScenarioLoop::destroy() {
-  if (backend_ == nullptr) return;
   backend_.reset();
+  if (std::exchange(judged_, true)) return;
   for (const Answer& answer : answers_) {
     if (answer.calls != 1)
       run_.violated(answer.what + " was answered " + std::to_string(answer.calls) + " times, not once");
@@ -50,14 +50,15 @@ ResultCallback ScenarioLoop::answer(Answer& answer, std::function<void(int res)>
 }
 
 bool ScenarioLoop::turn(LoopMode mode) {
+  // Where a callback destroys it, nothing of the loop is there any more.
   const Result<LoopStatus> status = backend_->loop(mode);
   if (!run_.ended("loop", status)) return true;
   return *status != LoopStatus::kNoEvents;
 }
 
 bool ScenarioLoop::until(std::string_view what, const std::function<bool()>& done) {
-  if (backend_ == nullptr) return false;
   for (unsigned turns = 0; !done(); ++turns) {
+    if (backend_ == nullptr) return false;
     if (turns > kAbsurdlyManyTurns) {
       run_.violated("absurdly many turns, and still not: " + std::string(what));
       return false;
@@ -71,8 +72,9 @@ bool ScenarioLoop::until(std::string_view what, const std::function<bool()>& don
 }
 
 bool ScenarioLoop::until_answered() {
-  for (const Answer& answer : answers_) {
-    if (!until(answer)) return false;
+  // What is waited for may bring more to be answered.
+  for (std::size_t i = 0; i < answers_.size(); ++i) {
+    if (!until(answers_[i])) return false;
   }
   return true;
 }
@@ -94,6 +96,18 @@ TransferResult ScenarioLoop::transfer(std::string what, const std::function<void
   });
   if (error != 0) result.error = error;
   return result;
+}
+
+bool ScenarioLoop::stop(OperationHandle handle, const Answer& answer) {
+  if (backend_ == nullptr || answer.done()) return true;
+  const Result<void> cancelled = backend_->cancel(handle);
+  run_.ended("cancel", cancelled);
+  // Where the probe fails as well, the backend learns only from the kernel's answer that it cannot.
+  if (run_.hides(IORING_OP_ASYNC_CANCEL)) {
+    destroy();
+    return false;
+  }
+  return until(answer);
 }
 
 void ScenarioLoop::turns(unsigned count) {

@@ -62,16 +62,21 @@ class ScenarioLoop {
   bool until(const Answer& answer) {
     return until(answer.what, [&answer] { return answer.done(); });
   }
-  /// Runs until everything that is owed so far has been answered.
+  /// Runs until everything that is owed has been answered.
   bool until_answered();
   /// Starts an operation by `start`, which is given its callback, and runs until it is over. Its result.
   int result_of(std::string what, const std::function<void(ResultCallback done)>& start);
   /// The same for a transfer of the whole. What was transferred until its end, if it had one.
   TransferResult transfer(std::string what, const std::function<void(TransferCallback done)>& start);
+  /// Cancels an operation that is not over, and runs until it is. False, and the backend is destroyed, where this
+  /// kernel cannot cancel: only that ends it.
+  bool stop(OperationHandle handle, const Answer& answer);
   /// Turns that do not wait, so many.
   void turns(unsigned count);
-  /// Destroys the backend, early.
+  /// Destroys the backend, early, and sees that everything that was owed was answered.
   void destroy();
+  /// Only destroys it, as from inside a callback, whose own answer is still to be counted.
+  void destroy_now() { backend_.reset(); }
 
  private:
   // A run of the loop. False when it has nothing to do any more.
@@ -80,6 +85,7 @@ class ScenarioLoop {
   ScenarioRun& run_;
   std::deque<Answer> answers_;  // outlive the backend, whose end still answers
   std::unique_ptr<Backend> backend_;
+  bool judged_ = false;
 };
 
 /// Two ends of a pipe or of a pair of stream sockets, closed with it.

@@ -8,6 +8,13 @@ std::span<const Scenario> backend_scenarios() {
   static const std::vector<Scenario> kScenarios = [] {
     std::vector<Scenario> scenarios;
     internal::add_file_scenarios(scenarios);
+    internal::add_socket_scenarios(scenarios);
+    internal::add_event_scenarios(scenarios);
+    internal::add_time_scenarios(scenarios);
+    internal::add_cancel_scenarios(scenarios);
+    internal::add_ring_scenarios(scenarios);
+    internal::add_poller_scenarios(scenarios);
+    internal::add_life_scenarios(scenarios);
     return scenarios;
   }();
   return kScenarios;

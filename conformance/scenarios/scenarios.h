@@ -17,6 +17,13 @@ const Scenario* find_scenario(std::string_view name);
 namespace internal {
 
 void add_file_scenarios(std::vector<Scenario>& scenarios);
+void add_socket_scenarios(std::vector<Scenario>& scenarios);
+void add_event_scenarios(std::vector<Scenario>& scenarios);
+void add_time_scenarios(std::vector<Scenario>& scenarios);
+void add_cancel_scenarios(std::vector<Scenario>& scenarios);
+void add_ring_scenarios(std::vector<Scenario>& scenarios);
+void add_poller_scenarios(std::vector<Scenario>& scenarios);
+void add_life_scenarios(std::vector<Scenario>& scenarios);
 
 }  // namespace internal
 }  // namespace assay::conformance

@@ -22,15 +22,22 @@ void SimRing::fail(Request& request) {
   }
 }
 
+/// Whether a completion waits for the next enter: it is task work, and nothing interrupts the program for that.
+bool SimRing::holds(Request& request) {
+  const bool waits_for_enter = has_flag(IORING_SETUP_COOP_TASKRUN) || has_flag(IORING_SETUP_DEFER_TASKRUN);
+  if (!world_.has_chooser() || request.held || !waits_for_enter || poll_thread_ != nullptr) return false;
+  if (world_.choose(ChoicePoint::kCompletionHeld, 2, &request.sqe()) == 0) return false;
+  request.held = true;
+  request.place = Place::kHeld;
+  held_.push_back(&request);
+  if (has_flag(IORING_SETUP_TASKRUN_FLAG)) memory_.set_sq_flag(IORING_SQ_TASKRUN);
+  return true;
+}
+
 void SimRing::complete(Request& request) {
+  if (holds(request)) return;
   if (BuffersInFlight* const buffers = world_.buffers_in_flight()) buffers->let_go(request);
   if (request.operation != nullptr && request.operation->settle != nullptr) request.operation->settle(*this, request);
-  if (world_.has_chooser() && !request.held && world_.choose(ChoicePoint::kCompletionHeld, 2, &request.sqe()) != 0) {
-    request.held = true;
-    request.place = Place::kHeld;
-    held_.push_back(&request);
-    return;
-  }
   if (batching_) {
     request.place = Place::kCompleted;
     completed_.push_back(&request);

@@ -58,7 +58,7 @@ bool SimRing::run_passes(std::size_t wanted, std::size_t limit) {
   batching_ = false;
   if (std::exchange(eventfd_put_off_, false)) signal_eventfd();
   if (has_taskrun_flag) {
-    if (task_work_.empty()) {
+    if (task_work_.empty() && held_.empty()) {
       memory_.clear_sq_flag(IORING_SQ_TASKRUN);
     } else {
       memory_.set_sq_flag(IORING_SQ_TASKRUN);

@@ -250,6 +250,7 @@ class SimRing {
   }
 
   // completion.cc
+  bool holds(Request& request);
   void flush_completed();
   void finish(Request& request);
   void release(Request& request);
