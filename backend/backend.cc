@@ -280,8 +280,8 @@ bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
-  if (!wake_up_.listens()) [[unlikely]]
-    timeout = std::min(timeout, kDeafWait);
+  if (!wake_up_.listens() && (timeout == kForEver || timeout > kDeafWait)) [[unlikely]]
+    timeout = kDeafWait;
   if (!fd_events_.look_again()) may_wait = false;
   fd_events_.arm();
   may_wait = may_wait && !requests_.has_completed() && timeout != 0ns;

@@ -266,6 +266,7 @@ Result<void> check_fault_rule(const FaultRule& rule) {
 Result<FaultPlan> parse_fault_plan(std::string_view text) {
   FaultPlan plan;
   if (trimmed(text).empty()) return plan;
+  if (trimmed(text).front() == '{') return parse_fault_plan_json(text);
   std::string_view rest = text;
   bool more = true;
   while (more) {

@@ -68,12 +68,17 @@ struct FaultPlan {
   friend bool operator==(const FaultPlan&, const FaultPlan&) = default;
 };
 
-/// Reads the text form; the empty text is the empty plan. EINVAL with one line that names the offending part and what
-/// would be right.
+/// Reads the text form, or the JSON form where the text begins with '{'; the empty text is the empty plan. EINVAL with
+/// one line that names the offending part and what would be right.
 Result<FaultPlan> parse_fault_plan(std::string_view text);
 
 /// Writes the text form, which parses back to an equal plan.
 std::string format_fault_plan(const FaultPlan& plan);
+
+/// The same in JSON, for programs: {"seed":3,"rules":[{"point":"enter/take","nth":2,"k":1}]}. Rules have the settings
+/// of the text form.
+Result<FaultPlan> parse_fault_plan_json(std::string_view text);
+std::string format_fault_plan_json(const FaultPlan& plan);
 std::string format_fault_rule(const FaultRule& rule);
 
 /// Says what is wrong with a rule, as parse_fault_plan would: a setting that its point does not take, lacks, or that

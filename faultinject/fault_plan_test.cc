@@ -179,5 +179,37 @@ TEST(ErrnoNames, AreThoseOfLinux) {
   for (int error = 1; error <= 133; ++error) EXPECT_EQ(errno_from_name(errno_name(error)), error);
 }
 
+TEST(FaultPlanJson, HoldsWhatTheTextHolds) {
+  const char* const json =
+      R"({"seed":7,"rules":[{"point":"enter/take","nth":2,"k":1},{"point":"cqe/errno","prob":0.25,"op":"READ","errno":"EIO"}]})";
+  const Result<FaultPlan> plan = parse_fault_plan(json);
+  ASSERT_TRUE(plan) << plan.error().message();
+  EXPECT_EQ(format_fault_plan(*plan), "enter/take:nth=2:k=1,cqe/errno:prob=0.25:op=READ:errno=EIO,seed=7");
+  EXPECT_EQ(format_fault_plan_json(*plan), json);
+  EXPECT_EQ(format_fault_plan_json({}), R"({"rules":[]})");
+}
+
+TEST(FaultPlanJson, EveryRandomPlanReadsBackEqual) {
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 500; ++i) {
+    FaultPlan plan{.rules = {}, .seed = random() % 3};
+    for (unsigned rules = random() % 4; rules > 0; --rules) plan.rules.push_back(random_rule(random));
+    const Result<FaultPlan> read = parse_fault_plan(format_fault_plan_json(plan));
+    ASSERT_TRUE(read) << format_fault_plan_json(plan) << ": " << read.error().message();
+    EXPECT_EQ(*read, plan) << format_fault_plan_json(plan);
+  }
+}
+
+TEST(FaultPlanJson, WhatIsWrongIsToldInOneLine) {
+  for (const char* json : {"{", "{\"rules\": 3}", "{\"rules\": [7]}", "{\"rules\": [{\"nth\": 1}]}",
+                           "{\"seed\": \"x\"}", "{\"rules\": [{\"point\": \"enter/eintr\", \"nth\": [1]}]}",
+                           "{\"plan\": []}", "{\"rules\": [{\"point\": \"enter/eintr,enter/take\"}]}"}) {
+    const Result<FaultPlan> plan = parse_fault_plan(json);
+    ASSERT_FALSE(plan) << json;
+    EXPECT_EQ(plan.error().message().find('\n'), std::string::npos);
+    EXPECT_TRUE(plan.error().message().starts_with("fault plan: ")) << plan.error().message();
+  }
+}
+
 }  // namespace
 }  // namespace assay
