@@ -23,6 +23,7 @@ void add_conformance_command(CLI::App& program, Run& run);
 void add_sweep_command(CLI::App& program, Run& run);
 void add_merge_sweeps_command(CLI::App& program, Run& run);
 void add_replay_command(CLI::App& program, Run& run);
+void add_specimens_command(CLI::App& program, Run& run);
 void add_matrix_command(CLI::App& program, Run& run);
 void add_report_command(CLI::App& program, Run& run);
 

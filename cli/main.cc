@@ -104,6 +104,7 @@ int run_program(int argc, char** argv) {
   add_sweep_command(program, run);
   add_merge_sweeps_command(program, run);
   add_replay_command(program, run);
+  add_specimens_command(program, run);
   add_matrix_command(program, run);
   add_report_command(program, run);
   try {

@@ -1,0 +1,23 @@
+#include "assay/conformance/specimens/trial.h"
+
+#include <algorithm>
+
+namespace assay::conformance {
+
+std::span<const Trial> trials() {
+  static const std::vector<Trial> kTrials = [] {
+    std::vector<Trial> trials;
+    internal::add_reading_trials(trials);
+    internal::add_writing_trials(trials);
+    return trials;
+  }();
+  return kTrials;
+}
+
+const Trial* find_trial(std::string_view name) {
+  const std::span<const Trial> all = trials();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Trial& trial) { return trial.name == name; });
+  return found != all.end() ? &*found : nullptr;
+}
+
+}  // namespace assay::conformance
