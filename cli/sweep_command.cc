@@ -8,6 +8,7 @@
 
 #include "assay/cli/command.h"
 #include "assay/conformance/scenarios/scenarios.h"
+#include "assay/conformance/specimens/specimen.h"
 #include "assay/faultinject/sweep.h"
 #include "assay/faultinject/sweep_report.h"
 #include "assay/mocks/nearest_name.h"
@@ -126,7 +127,12 @@ struct ReplayArguments {
 };
 
 int run_replay(const ReplayArguments& arguments) {
-  const Result<std::vector<Scenario>> scenarios = chosen_scenarios({arguments.scenario});
+  Result<std::vector<Scenario>> scenarios = std::vector<Scenario>();
+  if (std::optional<Scenario> specimen = conformance::find_specimen_scenario(arguments.scenario)) {
+    scenarios->push_back(*std::move(specimen));
+  } else {
+    scenarios = chosen_scenarios({arguments.scenario});
+  }
   if (!scenarios) return report_error(scenarios.error());
   const Result<ScenarioKernel> kernel = ScenarioKernel::find(arguments.kernel);
   if (!kernel) return report_error(kernel.error());

@@ -56,6 +56,12 @@ int read_anyway_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::
   return bytes < 0 ? -errno : static_cast<int>(bytes);
 }
 
+int read_with_less_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
+  const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, {.min_capacity = 32});
+  if (!backend) return -backend.error().code.value();
+  return read_by_backend(**backend, fd, offset, into);
+}
+
 void read_ranges_by_reference(Kernel& kernel, std::span<FileRange> ranges) {
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   for (FileRange& range : ranges) {
@@ -75,10 +81,19 @@ void reads_anyway(ScenarioRun& run, const FileReader& read) {
   const Fd file = file_with(text);
   std::string into(kBytes, '\0');
   const int result = read(run.kernel(), file.get(), kOffset, room_in(into));
-  const bool no_ring = run.fired_any_of({FaultPointId::kSetupEnomem, FaultPointId::kSetupEperm,
-                                         FaultPointId::kSetupEnosys, FaultPointId::kSetupErrno,
-                                         FaultPointId::kMapEnomem});
-  run.expect(!no_ring || result >= 0, "the read fails because there is no ring, which it could do without");
+  const bool has_other_reason = run.fired_any_of({FaultPointId::kEnterErrno, FaultPointId::kEnterEbadr,
+                                                  FaultPointId::kCqeErrno, FaultPointId::kCqeRefused,
+                                                  FaultPointId::kCqeDrop, FaultPointId::kRegisterOpcodeAbsent});
+  run.expect(result >= 0 || has_other_reason, "the read fails because there is no ring, which it could do without");
+  check_read(run, result, text, into, kBytes);
+}
+
+void reads_with_less_memory(ScenarioRun& run, const FileReader& read) {
+  const std::string text = numbered_text(kOffset + kBytes);
+  const Fd file = file_with(text);
+  std::string into(kBytes, '\0');
+  const int result = read(run.kernel(), file.get(), kOffset, room_in(into));
+  run.expect(result != -ENOMEM, "the read fails for want of memory, which there was for a smaller ring");
   check_read(run, result, text, into, kBytes);
 }
 
@@ -102,6 +117,8 @@ void internal::add_reading_trials(std::vector<Trial>& trials) {
                     [](ScenarioRun& run) { reads_to_the_end(run, read_by_reference); }});
   trials.push_back({"reads-anyway", "A range of a file is read, with a ring or without one.",
                     [](ScenarioRun& run) { reads_anyway(run, read_anyway_by_reference); }});
+  trials.push_back({"reads-with-less-memory", "A range of a file is read with a ring that is smaller than wanted.",
+                    [](ScenarioRun& run) { reads_with_less_memory(run, read_with_less_by_reference); }});
   trials.push_back({"reads-one-after-the-other", "An error of one read is none of the next.",
                     [](ScenarioRun& run) { reads_one_after_the_other(run, read_ranges_by_reference); }});
 }

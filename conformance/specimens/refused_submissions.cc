@@ -57,7 +57,7 @@ class AbortsWhenBusy final : public DefectiveLoop {
 // Submits whenever the SQ is full, and reaps later.
 class BusyRetry final : public DefectiveLoop {
  public:
-  BusyRetry(Kernel& kernel, bool defect) : DefectiveLoop(kernel, defect, {.sq_entries = 2, .cq_entries = 2}) {}
+  BusyRetry(Kernel& kernel, bool defect) : DefectiveLoop(kernel, defect, {.sq_entries = 1, .cq_entries = 1}) {}
 
  private:
   bool has_room(std::size_t sqes) override {

@@ -48,8 +48,8 @@ void SmallLoop::cancel(std::uint64_t user_data) {
   queue({{.prepare = [user_data](io_uring_sqe& sqe) { io_uring_prep_cancel64(&sqe, user_data, 0); },
           .told =
               [this, user_data](const io_uring_cqe& cqe) {
-                // Not found although it is in flight: it was between two states.
-                if (cqe.res == -ENOENT) cancel(user_data);
+                // Not found although it is in flight: it was between two states, unless its completion was dropped.
+                if (cqe.res == -ENOENT && ring_->cq_overflow_count() == dropped_) cancel(user_data);
               }}});
 }
 

@@ -12,6 +12,9 @@ std::span<const Specimen> specimens() {
     internal::add_partial_submit_specimens(specimens);
     internal::add_cq_overflow_specimens(specimens);
     internal::add_short_transfer_specimens(specimens);
+    internal::add_setup_specimens(specimens);
+    internal::add_capability_specimens(specimens);
+    internal::add_descriptor_specimens(specimens);
     return specimens;
   }();
   return kSpecimens;
@@ -21,6 +24,16 @@ const Specimen* find_specimen(std::string_view name) {
   const std::span<const Specimen> all = specimens();
   const auto found = std::find_if(all.begin(), all.end(), [&](const Specimen& each) { return each.name == name; });
   return found != all.end() ? &*found : nullptr;
+}
+
+std::optional<Scenario> find_specimen_scenario(std::string_view name) {
+  constexpr std::string_view kTwin = "-twin";
+  if (const Specimen* specimen = find_specimen(name)) return specimen->make(true);
+  if (const Trial* trial = find_trial(name)) return Scenario{trial->name, trial->tells, trial->on_reference_backend};
+  if (!name.ends_with(kTwin)) return std::nullopt;
+  name.remove_suffix(kTwin.size());
+  const Specimen* const specimen = find_specimen(name);
+  return specimen != nullptr ? std::optional(specimen->make(false)) : std::nullopt;
 }
 
 }  // namespace assay::conformance

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,14 +34,19 @@ struct Specimen {
 std::span<const Specimen> specimens();
 /// The one of that name, or null.
 const Specimen* find_specimen(std::string_view name);
+/// What is swept under that name: a specimen, its twin ("NAME-twin"), or a trial on the reference backend.
+std::optional<Scenario> find_specimen_scenario(std::string_view name);
 
 namespace internal {
 
 // Each class of defects has a file of its name.
+void add_capability_specimens(std::vector<Specimen>& specimens);
 void add_cq_overflow_specimens(std::vector<Specimen>& specimens);
+void add_descriptor_specimens(std::vector<Specimen>& specimens);
 void add_eintr_specimens(std::vector<Specimen>& specimens);
 void add_partial_submit_specimens(std::vector<Specimen>& specimens);
 void add_refused_submission_specimens(std::vector<Specimen>& specimens);
+void add_setup_specimens(std::vector<Specimen>& specimens);
 void add_short_transfer_specimens(std::vector<Specimen>& specimens);
 
 /// A specimen whose trial is a check of a doer, which `doer(defect)` makes.

@@ -25,6 +25,8 @@ void reads_whole(ScenarioRun& run, const FileReader& read);
 void reads_to_the_end(ScenarioRun& run, const FileReader& read);
 /// The range is read though this process may have no io_uring, or no memory for it.
 void reads_anyway(ScenarioRun& run, const FileReader& read);
+/// The range is read though there is not enough memory for the ring that was asked for.
+void reads_with_less_memory(ScenarioRun& run, const FileReader& read);
 /// One of several ranges that are read on one ring, one after the other.
 struct FileRange {
   int fd = -1;
@@ -41,6 +43,17 @@ void reads_one_after_the_other(ScenarioRun& run, const RangesReader& read);
 using FileWriter = std::function<int(Kernel& kernel, int fd, std::uint64_t offset, std::span<const std::byte> from)>;
 /// All of it is written, where it belongs and nowhere else.
 void writes_whole(ScenarioRun& run, const FileWriter& write);
+
+/// Writes to the beginning of a file, and has it closed, by `close`, when it needs the descriptor no more.
+using ClosingWriter = std::function<int(Kernel& kernel, int fd, std::span<const std::byte> from,
+                                        const std::function<void()>& close)>;
+/// All is written to that file, and nothing to the one that has its number afterwards.
+void writes_to_its_own_file(ScenarioRun& run, const ClosingWriter& write);
+
+/// Gives a file another length: 0.
+using FileTruncater = std::function<int(Kernel& kernel, int fd, std::uint64_t bytes)>;
+/// The file has that length, on kernels without the request too.
+void truncates(ScenarioRun& run, const FileTruncater& truncate);
 
 /// A trial, and the reference backend as its doer.
 struct Trial {
