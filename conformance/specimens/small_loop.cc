@@ -35,7 +35,7 @@ std::vector<std::uint64_t> SmallLoop::start_chain(std::vector<Link> chain) {
 std::vector<std::uint64_t> SmallLoop::queue(std::vector<Link> chain) {
   std::vector<std::uint64_t> names;
   for (Link& link : chain) {
-    names.push_back(++last_user_data_);
+    names.push_back(new_user_data());
     requests_.emplace(names.back(), std::make_shared<Request>(Request{std::move(link.prepare), std::move(link.told)}));
   }
   waiting_.push_back(names);
@@ -46,11 +46,33 @@ void SmallLoop::cancel(std::uint64_t user_data) {
   if (!in_flight(user_data)) return;
   // It is asked for behind the request itself: SQEs go in order.
   queue({{.prepare = [user_data](io_uring_sqe& sqe) { io_uring_prep_cancel64(&sqe, user_data, 0); },
-          .told =
-              [this, user_data](const io_uring_cqe& cqe) {
-                // Not found although it is in flight: it was between two states, unless its completion was dropped.
-                if (cqe.res == -ENOENT && ring_->cq_overflow_count() == dropped_) cancel(user_data);
-              }}});
+          .told = [this, user_data](const io_uring_cqe& cqe) { cancel_answered(user_data, cqe.res); }}});
+}
+
+void SmallLoop::cancel_answered(std::uint64_t user_data, int answer) {
+  if (!in_flight(user_data)) return;
+  switch (answer) {
+    case -ENOENT:  // it was between two states, unless its completion was dropped
+      if (ring_->cq_overflow_count() == dropped_) cancel(user_data);
+      break;
+    case -EINVAL: {  // this kernel has no such request, but perhaps the call
+      io_uring_sync_cancel_reg request{.addr = user_data, .fd = -1, .flags = 0, .timeout = {-1, -1}, .pad = {}};
+      ring_->register_op(IORING_REGISTER_SYNC_CANCEL, &request, 1);
+      break;
+    }
+    default:  // it is told -ECANCELED, or what came first
+      break;
+  }
+}
+
+void SmallLoop::submit_all() {
+  while (error_ == 0 && (!waiting_.empty() || ring_->sq_ready() != 0)) {
+    fill_sq();
+    const int answer = ring_->submit();
+    if (answer >= 0) continue;
+    if (!bears(answer)) fail(answer);
+    reap();
+  }
 }
 
 int SmallLoop::run_until(const std::function<bool()>& done) {

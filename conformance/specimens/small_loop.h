@@ -40,7 +40,7 @@ class SmallLoop {
   int error() const noexcept { return error_; }
   Ring& ring() noexcept { return *ring_; }
 
-  /// Starts a request, and returns its user_data, which is never used again. Once the loop has ended it is told
+  /// Starts a request, and returns its user_data. Once the loop has ended it is told
   /// -ECANCELED at once.
   std::uint64_t start(Prepare prepare, Told told);
   /// The same for several that are linked: they go in one submission, and the caller sets the flags. The SQ must be
@@ -49,8 +49,10 @@ class SmallLoop {
   bool in_flight(std::uint64_t user_data) const { return requests_.contains(user_data); }
   /// Asks for the request's end, until it has ended or the kernel says that it cannot. What it is told is -ECANCELED or
   /// what came first.
-  void cancel(std::uint64_t user_data);
+  virtual void cancel(std::uint64_t user_data);
 
+  /// Gives the kernel what was started, without waiting for any of it.
+  void submit_all();
   /// Runs until `done`, or until no request is left. Returns `error()`.
   int run_until(const std::function<bool()>& done);
   /// Runs until no request is left.
@@ -74,8 +76,14 @@ class SmallLoop {
   /// A completion that no request of the loop has asked for.
   virtual void unasked(const io_uring_cqe&) {}
 
+  /// Tells of one.
+  virtual void tell(const io_uring_cqe& cqe);
+  /// What a request is called: a number that nobody has.
+  virtual std::uint64_t new_user_data() { return ++last_user_data_; }
+  /// A cancelation was answered.
+  virtual void cancel_answered(std::uint64_t user_data, int answer);
+
   void fill_sq();
-  void tell(const io_uring_cqe& cqe);
   /// The loop cannot go on: what the kernel has not seen is told -ECANCELED, and the rest cancelled and awaited.
   void fail(int error);
   /// Requests that the kernel has taken and that are not over.

@@ -9,6 +9,9 @@ std::span<const Trial> trials() {
     std::vector<Trial> trials;
     internal::add_reading_trials(trials);
     internal::add_writing_trials(trials);
+    internal::add_waiting_trials(trials);
+    internal::add_socket_trials(trials);
+    internal::add_cancel_trials(trials);
     return trials;
   }();
   return kTrials;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -55,6 +56,58 @@ using FileTruncater = std::function<int(Kernel& kernel, int fd, std::uint64_t by
 /// The file has that length, on kernels without the request too.
 void truncates(ScenarioRun& run, const FileTruncater& truncate);
 
+/// Waits so long, so many times: 0.
+using Sleeper = std::function<int(Kernel& kernel, unsigned times, std::chrono::nanoseconds each)>;
+/// No wait ends early.
+void sleeps(ScenarioRun& run, const Sleeper& sleep);
+
+/// Calls `rung` when the eventfd can be read, which it does itself, again and again until it returns false: 0.
+using DoorbellWaiter = std::function<int(Kernel& kernel, int event_fd, const std::function<bool()>& rung)>;
+/// Each ring of the bell is heard.
+void hears_the_doorbell(ScenarioRun& run, const DoorbellWaiter& wait);
+
+/// Accepts connections and gives each to `accepted`, until that returns false: 0.
+using Accepter = std::function<int(Kernel& kernel, int listener, const std::function<bool(int fd)>& accepted)>;
+/// Each connection is accepted.
+void accepts_each(ScenarioRun& run, const Accepter& accept);
+
+/// Receives until the stream ends, and gives what comes to `got`: 0.
+using StreamReceiver = std::function<int(Kernel& kernel, int socket,
+                                         const std::function<void(std::span<const std::byte>)>& got)>;
+/// All of the stream comes, in its order.
+void receives_the_stream(ScenarioRun& run, const StreamReceiver& receive);
+
+/// Sends all of the buffer, which it does not need when it returns: how many bytes.
+using Sender = std::function<int(Kernel& kernel, int socket, std::span<std::byte> from)>;
+/// The peer gets all of it, over TCP.
+void sends_whole(ScenarioRun& run, const Sender& send);
+/// And over a socket of AF_UNIX.
+void sends_whole_locally(ScenarioRun& run, const Sender& send);
+
+/// One read of several, each of a pipe of its own.
+struct PipeRead {
+  int fd = -1;
+  std::span<std::byte> into = {};
+  /// To be given up.
+  bool aborted = false;
+  /// To be started when the read before it has ended.
+  bool follows = false;
+  /// Closes the pipe's other end, for kernels that cannot give up.
+  std::function<void()> hang_up = {};
+  /// What the doer gives back for it: bytes, or a negative errno; -ECANCELED where it was given up.
+  int result = 0;
+};
+/// Starts reads, then gives up those which are to be, calls `gave_up` when these have ended, and awaits the others.
+using AbortingReader = std::function<void(Kernel& kernel, std::span<PipeRead> reads,
+                                          const std::function<void()>& gave_up)>;
+/// Reads that are given up end, and the others bring what they were to.
+void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read);
+
+/// Writes parts to a file one after the other, where each must be there before the next is begun: 0.
+using OrderedWriter = std::function<int(Kernel& kernel, int fd, std::span<const std::span<const std::byte>> parts)>;
+/// No part is there whose predecessor is not.
+void writes_in_order(ScenarioRun& run, const OrderedWriter& write);
+
 /// A trial, and the reference backend as its doer.
 struct Trial {
   std::string name;
@@ -73,6 +126,9 @@ namespace internal {
 
 void add_reading_trials(std::vector<Trial>& trials);
 void add_writing_trials(std::vector<Trial>& trials);
+void add_waiting_trials(std::vector<Trial>& trials);
+void add_socket_trials(std::vector<Trial>& trials);
+void add_cancel_trials(std::vector<Trial>& trials);
 
 }  // namespace internal
 }  // namespace assay::conformance
