@@ -108,9 +108,9 @@ void internal::add_eintr_specimens(std::vector<Specimen>& specimens) {
   specimens.push_back(reading_loop<IgnoredResult>(
       "wait-not-looked-at", {"B05"}, "What the wait answers is ignored, and the completion that it did not bring used."));
   specimens.push_back(
-      reading_loop<CountForACompletion>("count-taken-for-a-completion", {"B06"},
-                                        "A wait that returns how many SQEs it took is believed to have brought a "
-                                        "completion, though it was interrupted."));
+      sleeping_loop<CountForACompletion>("count-taken-for-a-completion", {"B06"},
+                                         "A wait that returns how many SQEs it took is believed to have brought a "
+                                         "completion, though it was interrupted."));
   specimens.push_back(specimen_of<FileReader>(
       "interrupted-read-is-final", {"B07", "B08"}, "A read that ends with -EINTR is not tried again.", "reads-whole",
       reads_whole, [](bool defect) {

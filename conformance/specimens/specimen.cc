@@ -15,6 +15,13 @@ std::span<const Specimen> specimens() {
     internal::add_setup_specimens(specimens);
     internal::add_capability_specimens(specimens);
     internal::add_descriptor_specimens(specimens);
+    internal::add_timeout_specimens(specimens);
+    internal::add_multishot_specimens(specimens);
+    internal::add_provided_buffer_specimens(specimens);
+    internal::add_zero_copy_specimens(specimens);
+    internal::add_cancel_specimens(specimens);
+    internal::add_poll_thread_specimens(specimens);
+    internal::add_link_specimens(specimens);
     return specimens;
   }();
   return kSpecimens;

@@ -41,13 +41,23 @@ namespace internal {
 
 // Each class of defects has a file of its name.
 void add_capability_specimens(std::vector<Specimen>& specimens);
+void add_cancel_specimens(std::vector<Specimen>& specimens);
 void add_cq_overflow_specimens(std::vector<Specimen>& specimens);
 void add_descriptor_specimens(std::vector<Specimen>& specimens);
 void add_eintr_specimens(std::vector<Specimen>& specimens);
+void add_link_specimens(std::vector<Specimen>& specimens);
+void add_multishot_specimens(std::vector<Specimen>& specimens);
 void add_partial_submit_specimens(std::vector<Specimen>& specimens);
+void add_poll_thread_specimens(std::vector<Specimen>& specimens);
+void add_provided_buffer_specimens(std::vector<Specimen>& specimens);
 void add_refused_submission_specimens(std::vector<Specimen>& specimens);
 void add_setup_specimens(std::vector<Specimen>& specimens);
 void add_short_transfer_specimens(std::vector<Specimen>& specimens);
+void add_timeout_specimens(std::vector<Specimen>& specimens);
+void add_zero_copy_specimens(std::vector<Specimen>& specimens);
+
+/// Waits for one timeout after the other: 0, or a negative errno.
+int sleep(SmallLoop& loop, unsigned times, std::chrono::nanoseconds each);
 
 /// A specimen whose trial is a check of a doer, which `doer(defect)` makes.
 template <typename Doer, typename Check>
@@ -70,6 +80,18 @@ Specimen reading_loop(std::string name, std::vector<std::string> rows, std::stri
           return TransferJob::read(loop, fd, offset, into).run();
         };
       });
+}
+
+/// One that waits for one timeout after the other with a loop of its own.
+template <typename Loop>
+Specimen sleeping_loop(std::string name, std::vector<std::string> rows, std::string defect) {
+  return specimen_of<Sleeper>(std::move(name), std::move(rows), std::move(defect), "sleeps", sleeps,
+                              [](bool has_defect) {
+                                return [has_defect](Kernel& kernel, unsigned times, std::chrono::nanoseconds each) {
+                                  Loop loop(kernel, has_defect);
+                                  return sleep(loop, times, each);
+                                };
+                              });
 }
 
 }  // namespace internal
