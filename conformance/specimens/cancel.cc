@@ -25,8 +25,13 @@ enum class CancelDefect {
 // Reads of pipes, some of which are given up.
 class GivingUp final : public SmallLoop {
  public:
-  GivingUp(Kernel& kernel, std::span<PipeRead> reads, CancelDefect defect)
-      : SmallLoop(kernel), reads_(reads), names_(reads.size()), defect_(defect) {}
+  // Where `prepares_only`, what is given up has not been submitted.
+  GivingUp(Kernel& kernel, std::span<PipeRead> reads, CancelDefect defect, bool prepares_only)
+      : SmallLoop(kernel, {.sq_entries = 2}),
+        reads_(reads),
+        names_(reads.size()),
+        defect_(defect),
+        prepares_only_(prepares_only) {}
 
   void run_reads(const std::function<void()>& gave_up) {
     for (PipeRead& read : reads_) read.result = error();
@@ -34,8 +39,7 @@ class GivingUp final : public SmallLoop {
     for (std::size_t i = 0; i < reads_.size(); ++i) {
       if (!reads_[i].follows) start_read(i);
     }
-    // Those that are prepared only are given up as well as others.
-    if (defect_ == CancelDefect::kNeedsRoom || defect_ == CancelDefect::kBeforeSubmission) {
+    if (prepares_only_) {
       fill_sq();
     } else {
       submit_all();
@@ -125,14 +129,15 @@ class GivingUp final : public SmallLoop {
   std::span<PipeRead> reads_;
   std::vector<std::uint64_t> names_;
   CancelDefect defect_;
+  bool prepares_only_;
   std::optional<std::size_t> awaited_;
 };
 
-std::function<AbortingReader(bool)> reader_with(CancelDefect defect) {
-  return [defect](bool has_defect) {
-    return [defect = has_defect ? defect : CancelDefect::kNone](Kernel& kernel, std::span<PipeRead> reads,
-                                                                const std::function<void()>& gave_up) {
-      GivingUp(kernel, reads, defect).run_reads(gave_up);
+std::function<AbortingReader(bool)> reader_with(CancelDefect defect, bool prepares_only) {
+  return [defect, prepares_only](bool has_defect) {
+    return [defect = has_defect ? defect : CancelDefect::kNone, prepares_only](
+               Kernel& kernel, std::span<PipeRead> reads, const std::function<void()>& gave_up) {
+      GivingUp(kernel, reads, defect, prepares_only).run_reads(gave_up);
     };
   };
 }
@@ -140,12 +145,14 @@ std::function<AbortingReader(bool)> reader_with(CancelDefect defect) {
 }  // namespace
 
 void internal::add_cancel_specimens(std::vector<Specimen>& specimens) {
-  const auto add = [&](std::string name, std::vector<std::string> rows, std::string tells, CancelDefect defect) {
+  const auto add = [&](std::string name, std::vector<std::string> rows, std::string tells, CancelDefect defect,
+                       bool prepares_only = false) {
     specimens.push_back(specimen_of<AbortingReader>(std::move(name), std::move(rows), std::move(tells),
-                                                    "gives-up-some-reads", gives_up_some_reads, reader_with(defect)));
+                                                    "gives-up-some-reads", gives_up_some_reads,
+                                                    reader_with(defect, prepares_only)));
   };
   add("cancel-dropped-when-sq-full", {"B20"}, "A cancelation for which there is no SQE is dropped.",
-      CancelDefect::kNeedsRoom);
+      CancelDefect::kNeedsRoom, true);
   add("waits-for-one-of-the-cancelled", {"B40"},
       "While one cancelled read is awaited, the completions of other cancelled ones are dropped.",
       CancelDefect::kDropsOthersGivenUp);
@@ -162,7 +169,7 @@ void internal::add_cancel_specimens(std::vector<Specimen>& specimens) {
       CancelDefect::kLeaves);
   add("cancelled-before-submission", {"B74"},
       "A request that the kernel has not seen yet is taken to be over, because it cannot be found.",
-      CancelDefect::kBeforeSubmission);
+      CancelDefect::kBeforeSubmission, true);
 }
 
 }  // namespace assay::conformance

@@ -35,6 +35,38 @@ ClosingWriter closing_writer(bool defect) {
   };
 }
 
+// Writes behind a delay. The kernel looks a linked request's file up when its turn has come (5.18).
+ClosingWriter late_writer(bool defect) {
+  return [defect](Kernel& kernel, int fd, std::span<const std::byte> from, const std::function<void()>& close) {
+    SmallLoop loop(kernel);
+    if (loop.error() != 0) return loop.error();
+    __kernel_timespec time{.tv_sec = 0, .tv_nsec = 1'000'000};
+    int result = -EINPROGRESS;
+    loop.start_chain({{.prepare =
+                           [&](io_uring_sqe& sqe) {
+                             io_uring_prep_timeout(&sqe, &time, 0, 0);
+                             sqe.flags |= IOSQE_IO_HARDLINK;
+                           },
+                       .told = [](const io_uring_cqe&) {}},
+                      {.prepare =
+                           [&](io_uring_sqe& sqe) {
+                             io_uring_prep_write(&sqe, fd, from.data(), static_cast<unsigned>(from.size()), 0);
+                           },
+                       .told = [&](const io_uring_cqe& cqe) { result = cqe.res; }}});
+    loop.submit_all();
+    if (defect) close();
+    loop.run();
+    // What the chain did not do is done without a delay.
+    const std::size_t written = result > 0 ? static_cast<std::size_t>(result) : 0;
+    const bool again = result > 0 || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+    if (!defect && again && loop.error() == 0) {
+      result = TransferJob::write(loop, fd, written, from.subspan(written)).run();
+    }
+    if (!defect) close();
+    return loop.error() != 0 ? loop.error() : result;
+  };
+}
+
 }  // namespace
 
 void internal::add_descriptor_specimens(std::vector<Specimen>& specimens) {
@@ -42,6 +74,10 @@ void internal::add_descriptor_specimens(std::vector<Specimen>& specimens) {
       "closed-before-it-was-taken", {"B73"},
       "A file is closed when its requests were submitted, though the kernel may not have taken them yet.",
       "writes-to-its-own-file", writes_to_its_own_file, closing_writer));
+  specimens.push_back(specimen_of<ClosingWriter>(
+      "closed-before-its-turn", {"B75"},
+      "A file is closed when its request was submitted, though the kernel looks it up when it carries that out.",
+      "writes-to-its-own-file", writes_to_its_own_file, late_writer));
 }
 
 }  // namespace assay::conformance

@@ -44,6 +44,66 @@ FileWriter late_writer(bool defect) {
   };
 }
 
+// Takes SQEs one by one, and makes room by submitting when there is none: in the middle of a chain, too.
+class ChainAcrossSubmissions final : public DefectiveLoop {
+  using DefectiveLoop::DefectiveLoop;
+  bool has_room(std::size_t sqes) override { return defect_ || SmallLoop::has_room(sqes); }
+  io_uring_sqe* next_sqe() override {
+    io_uring_sqe* sqe = SmallLoop::next_sqe();
+    for (; sqe == nullptr; sqe = SmallLoop::next_sqe()) ring().submit();
+    return sqe;
+  }
+};
+
+// Writes parts as a chain, and what a chain that was cut has left as another one.
+int write_chain(SmallLoop& loop, int fd, std::span<const std::span<const std::byte>> parts) {
+  struct Part {
+    std::uint64_t offset;
+    std::span<const std::byte> rest;
+    int res;
+  };
+  std::vector<Part> left;
+  std::uint64_t offset = 0;
+  for (const std::span<const std::byte> part : parts) {
+    left.push_back({offset, part, 0});
+    offset += part.size();
+  }
+  // Others use the loop too, so a chain does not begin at the SQ's first entry.
+  for (int i = 0; i < 2; ++i) loop.start([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, [](const io_uring_cqe&) {});
+  while (!left.empty() && loop.error() == 0) {
+    std::vector<SmallLoop::Link> chain;
+    for (Part& part : left) {
+      const bool is_last = &part == &left.back();
+      chain.push_back({.prepare =
+                           [&part, fd, is_last](io_uring_sqe& sqe) {
+                             io_uring_prep_write(&sqe, fd, part.rest.data(), static_cast<unsigned>(part.rest.size()),
+                                                 part.offset);
+                             if (!is_last) sqe.flags |= IOSQE_IO_LINK;
+                           },
+                       .told = [&part](const io_uring_cqe& cqe) { part.res = cqe.res; }});
+    }
+    loop.start_chain(std::move(chain));
+    if (const int error = loop.run(); error != 0) return error;
+    while (!left.empty() && left.front().res == static_cast<int>(left.front().rest.size())) left.erase(left.begin());
+    if (left.empty()) break;
+    Part& cut = left.front();
+    if (cut.res > 0) {
+      cut.offset += static_cast<unsigned>(cut.res);
+      cut.rest = cut.rest.subspan(static_cast<unsigned>(cut.res));
+    } else if (cut.res != -EINTR && cut.res != -EAGAIN) {
+      return cut.res;
+    }
+  }
+  return loop.error();
+}
+
+OrderedWriter ordered_writer(bool defect) {
+  return [defect](Kernel& kernel, int fd, std::span<const std::span<const std::byte>> parts) {
+    ChainAcrossSubmissions loop(kernel, defect);
+    return loop.error() != 0 ? loop.error() : write_chain(loop, fd, parts);
+  };
+}
+
 }  // namespace
 
 void internal::add_link_specimens(std::vector<Specimen>& specimens) {
@@ -51,6 +111,10 @@ void internal::add_link_specimens(std::vector<Specimen>& specimens) {
                                               "A request is linked behind a timeout, which cuts the chain when it is "
                                               "over.",
                                               "writes-whole", writes_whole, late_writer));
+  specimens.push_back(specimen_of<OrderedWriter>(
+      "chain-across-submissions", {"B22"},
+      "Where the SQ is full in the middle of a chain the first part of it is submitted, and the rest later.",
+      "writes-in-order", writes_in_order, ordered_writer));
 }
 
 }  // namespace assay::conformance

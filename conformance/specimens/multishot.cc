@@ -39,8 +39,8 @@ class Multishot {
   void completed(const io_uring_cqe& cqe) {
     ++completions_;
     const bool is_last = (cqe.flags & IORING_CQE_F_MORE) == 0;
-    if (over_) return;
-    if (is_last && defect_ == MultishotDefect::kAbortsAtTheEnd) std::abort();  // it was to go on for ever
+    if (over_ || loop_.error() != 0) return;
+    if (is_last && cqe.res >= 0 && defect_ == MultishotDefect::kAbortsAtTheEnd) std::abort();  // "cannot happen"
     if (cqe.res < 0 && cqe.res != -EINTR && cqe.res != -EAGAIN) {
       error_ = cqe.res;
       return;
@@ -49,7 +49,7 @@ class Multishot {
       over_ = true;
       return loop_.cancel(name_);
     }
-    if (is_last && defect_ != MultishotDefect::kNotArmedAgain) arm();
+    if (is_last && (cqe.res < 0 || defect_ != MultishotDefect::kNotArmedAgain)) arm();
   }
 
   SmallLoop& loop_;

@@ -10,12 +10,16 @@
 namespace assay::conformance {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t kSigsetBytes = 8;
 
+// Its poll thread sleeps whenever nothing happened for a while.
 class WokenTooEarly final : public DefectiveLoop {
  public:
   WokenTooEarly(Kernel& kernel, bool defect)
-      : DefectiveLoop(kernel, defect, {.sq_entries = kSqEntries, .setup_flags = IORING_SETUP_SQPOLL}) {}
+      : DefectiveLoop(kernel, defect,
+                      {.sq_entries = kSqEntries, .setup_flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 1ms}) {}
 
  private:
   int enter() override {
@@ -68,7 +72,7 @@ FileReader reader_on_another_thread(bool defect) {
 }  // namespace
 
 void internal::add_poll_thread_specimens(std::vector<Specimen>& specimens) {
-  specimens.push_back(reading_loop<WokenTooEarly>(
+  specimens.push_back(sleeping_loop<WokenTooEarly>(
       "woken-before-the-tail", {"B77"},
       "The poll thread is woken before it can see the SQEs, and sleeps again without them."));
   specimens.push_back(reading_loop<AbortsWhenOwnerDead>("owner-dead-aborts", {"B72"},

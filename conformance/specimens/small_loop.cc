@@ -8,6 +8,8 @@ namespace {
 
 // A kernel that refuses every call would otherwise keep a loop that has ended from coming to its end.
 constexpr unsigned kMostFailures = 8;
+// No job takes a hundredth of that.
+constexpr unsigned kAbsurdlyManyTurns = 20'000;
 
 }  // namespace
 
@@ -76,7 +78,11 @@ void SmallLoop::submit_all() {
 }
 
 int SmallLoop::run_until(const std::function<bool()>& done) {
-  while (!done() && !requests_.empty() && failures_ < kMostFailures) turn();
+  while (!done() && !requests_.empty() && failures_ < kMostFailures && turns_ < kAbsurdlyManyTurns) {
+    ++turns_;
+    turn();
+  }
+  if (turns_ == kAbsurdlyManyTurns && error_ == 0) error_ = -ELOOP;
   return error_;
 }
 

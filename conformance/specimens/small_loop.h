@@ -102,6 +102,7 @@ class SmallLoop {
   std::optional<Ring> ring_;
   int error_ = 0;
   unsigned failures_ = 0;
+  unsigned turns_ = 0;
   unsigned dropped_ = 0;  // completions, by the kernel's count, that were dealt with
   std::uint64_t last_user_data_ = 0;
   std::map<std::uint64_t, std::shared_ptr<Request>> requests_;

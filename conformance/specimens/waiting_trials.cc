@@ -53,7 +53,8 @@ int repeat_by_reference(Kernel& kernel, const std::function<bool(int res)>& told
       error = res;
     } else if (!told(res)) {
       over = true;
-      if (more) (void)backend.cancel(handle);
+      // Where the kernel cannot cancel, the backend's end is the end of it too.
+      if (more && !backend.cancel(handle)) backend.loop_break();
     }
   });
   const int failed = run_loop(backend);

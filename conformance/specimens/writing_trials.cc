@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "assay/conformance/scenarios/scenario_loop.h"
@@ -29,6 +30,15 @@ int write_and_close_by_reference(Kernel& kernel, int fd, std::span<const std::by
   const int result = write_by_reference(kernel, fd, 0, from);
   close();
   return result;
+}
+
+int write_in_order_by_reference(Kernel& kernel, int fd, std::span<const std::span<const std::byte>> parts) {
+  std::uint64_t offset = 0;
+  for (const std::span<const std::byte> part : parts) {
+    if (const int result = write_by_reference(kernel, fd, offset, part); result < 0) return result;
+    offset += part.size();
+  }
+  return 0;
 }
 
 int truncate_by_reference(Kernel& kernel, int fd, std::uint64_t bytes) {
@@ -69,6 +79,23 @@ void writes_to_its_own_file(ScenarioRun& run, const ClosingWriter& write) {
   run.expect(text_in(same_file) == text, "the file does not have what was written to it");
 }
 
+void writes_in_order(ScenarioRun& run, const OrderedWriter& write) {
+  constexpr std::size_t kParts = 3;
+  constexpr std::size_t kPartBytes = 200;
+  const std::string text = numbered_text(kParts * kPartBytes);
+  const Fd file = file_with("");
+  std::vector<std::span<const std::byte>> parts;
+  for (std::size_t i = 0; i < kParts; ++i) parts.push_back(bytes_of(text).subspan(i * kPartBytes, kPartBytes));
+  const int result = write(run.kernel(), file.get(), parts);
+  const std::string there = text_in(file);
+  const auto written = static_cast<std::size_t>(
+      std::mismatch(there.begin(), there.end(), text.begin(), text.end()).first - there.begin());
+  const std::size_t next_part = (written / kPartBytes + 1) * kPartBytes;
+  run.expect(there.size() <= next_part, "a part was written whose predecessor was not");
+  if (!run.ended("the write", result)) return;
+  run.expect(there == text, "the file does not have what was written to it");
+}
+
 void truncates(ScenarioRun& run, const FileTruncater& truncate) {
   constexpr std::uint64_t kShorter = 77;
   const std::string text = numbered_text(kBytes);
@@ -89,6 +116,8 @@ void internal::add_writing_trials(std::vector<Trial>& trials) {
                     [](ScenarioRun& run) { writes_whole(run, write_by_reference); }});
   trials.push_back({"writes-to-its-own-file", "A file is written and closed, and the one with its number after it not.",
                     [](ScenarioRun& run) { writes_to_its_own_file(run, write_and_close_by_reference); }});
+  trials.push_back({"writes-in-order", "Parts of a file are written one after the other.",
+                    [](ScenarioRun& run) { writes_in_order(run, write_in_order_by_reference); }});
   trials.push_back({"truncates", "A file is truncated, by whatever the kernel has for it.",
                     [](ScenarioRun& run) { truncates(run, truncate_by_reference); }});
 }
