@@ -66,8 +66,8 @@ struct Tally {
 };
 
 void tell_found(const std::string& name, const std::string& kernel, const SweepFinding& finding) {
-  std::cout << "  " << name << " on " << kernel << " --plan '" << format_fault_plan(finding.plan) << "': "
-            << finding_kind_name(finding.kind) << "\n    ";
+  std::cout << "  " << name << " on " << kernel << " --plan '" << format_fault_plan(finding.plan)
+            << "': " << finding_kind_name(finding.kind) << "\n    ";
   for (const char c : finding.what) std::cout << c << (c == '\n' ? "    " : "");
   std::cout << '\n';
 }
@@ -148,10 +148,11 @@ int run_specimens(const SpecimensArguments& arguments) {
 void add_specimens_command(CLI::App& program, Run& run) {
   const auto arguments = std::make_shared<SpecimensArguments>();
   CLI::App* command = program.add_subcommand("specimens", "Check that known defects are found, and only those");
-  describe(*command,
-           "Runs small loops that each have one defect of a real program under faults, and the same loops without it.\n"
-           "Each defect has to be found; nothing may be found about the others, nor about the reference backend in the\n"
-           "same trials. docs/bugs.md tells where the defects come from.");
+  describe(
+      *command,
+      "Runs small loops that each have one defect of a real program under faults, and the same loops without it.\n"
+      "Each defect has to be found; nothing may be found about the others, nor about the reference backend in the\n"
+      "same trials. docs/bugs.md tells where the defects come from.");
   command->add_option("specimen", arguments->names, "Specimens; by default all")->type_name("SPECIMEN");
   command->add_option("--pairs", arguments->options.pairs, "Pairs of faults beside the single ones, at most (500)")
       ->type_name("N");

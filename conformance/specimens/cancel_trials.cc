@@ -16,7 +16,8 @@ constexpr std::size_t kTextBytes = 40;
 // Reads of pipes by the reference backend. One that follows another is started when that has ended.
 class ReferenceReads {
  public:
-  ReferenceReads(Backend& backend, std::span<PipeRead> reads) : backend_(backend), reads_(reads), states_(reads.size()) {}
+  ReferenceReads(Backend& backend, std::span<PipeRead> reads)
+      : backend_(backend), reads_(reads), states_(reads.size()) {}
 
   void run(const std::function<void()>& gave_up) {
     for (std::size_t i = 0; i < reads_.size(); ++i) {
@@ -122,7 +123,8 @@ void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read) {
     const bool may_be_less = run.fired_any_of({FaultPointId::kCqeShort, FaultPointId::kCqeEof});
     const auto bytes = static_cast<std::size_t>(result);
     run.expect(may_be_less || bytes == texts[i].size(), "read " + std::to_string(i) + " brought less than there is");
-    run.expect(into[i].compare(0, bytes, texts[i], 0, bytes) == 0, "read " + std::to_string(i) + " brought something else");
+    run.expect(into[i].compare(0, bytes, texts[i], 0, bytes) == 0,
+               "read " + std::to_string(i) + " brought something else");
   }
 }
 

@@ -45,9 +45,9 @@ class NoEventsUnlessWaiting final : public PeekingLoop {
 class DeferredNotAskedFor final : public PeekingLoop {
  public:
   DeferredNotAskedFor(Kernel& kernel, bool defect)
-      : PeekingLoop(kernel, defect,
-                    {.sq_entries = kSqEntries,
-                     .setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN}) {}
+      : PeekingLoop(
+            kernel, defect,
+            {.sq_entries = kSqEntries, .setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN}) {}
 
  private:
   unsigned events_wanted() override { return defect_ ? PeekingLoop::events_wanted() : IORING_ENTER_GETEVENTS; }
@@ -61,7 +61,8 @@ class UseAfterSeen final : public DefectiveLoop {
     io_uring_cqe* cqes[2 * kSqEntries];
     const unsigned count = ring().peek_cqes(cqes);
     io_uring_cqe copies[std::size(cqes)];
-    for (unsigned i = 0; i < count; ++i) copies[i] = {.user_data = cqes[i]->user_data, .res = cqes[i]->res, .flags = cqes[i]->flags};
+    for (unsigned i = 0; i < count; ++i)
+      copies[i] = {.user_data = cqes[i]->user_data, .res = cqes[i]->res, .flags = cqes[i]->flags};
     ring().cq_advance(count);
     fill_sq();
     ring().submit();
@@ -91,8 +92,8 @@ void internal::add_cq_overflow_specimens(std::vector<Specimen>& specimens) {
       "Under DEFER_TASKRUN the kernel is entered without IORING_ENTER_GETEVENTS, so nothing completes."));
   specimens.push_back(reading_loop<UseAfterSeen>("cqe-used-after-seen", {"B15"},
                                                  "A CQE is read after it was given back to the kernel."));
-  specimens.push_back(reading_loop<ForeignCompletion>(
-      "foreign-completion-ends-the-loop", {"B39"}, "A completion that the loop did not ask for ends it."));
+  specimens.push_back(reading_loop<ForeignCompletion>("foreign-completion-ends-the-loop", {"B39"},
+                                                      "A completion that the loop did not ask for ends it."));
 }
 
 }  // namespace assay::conformance

@@ -105,18 +105,27 @@ void internal::add_eintr_specimens(std::vector<Specimen>& specimens) {
       "eintr-of-a-submission", {"B03"}, "-EINTR is borne by the call that waits, not by the one that submits."));
   specimens.push_back(
       reading_loop<AbortingWait>("eintr-aborts", {"B04"}, "Whatever a wait answers but success aborts the process."));
-  specimens.push_back(reading_loop<IgnoredResult>(
-      "wait-not-looked-at", {"B05"}, "What the wait answers is ignored, and the completion that it did not bring used."));
+  specimens.push_back(
+      reading_loop<IgnoredResult>("wait-not-looked-at", {"B05"},
+                                  "What the wait answers is ignored, and the completion that it did not bring used."));
   specimens.push_back(
       sleeping_loop<CountForACompletion>("count-taken-for-a-completion", {"B06"},
                                          "A wait that returns how many SQEs it took is believed to have brought a "
                                          "completion, though it was interrupted."));
   specimens.push_back(specimen_of<FileReader>(
-      "interrupted-read-is-final", {"B07", "B08"}, "A read that ends with -EINTR is not tried again.", "reads-whole",
+      "interrupted-read-is-final", {"B08"}, "A read that ends with -EINTR is not tried again.", "reads-whole",
       reads_whole, [](bool defect) {
         return [defect](Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
           SmallLoop loop(kernel);
           return InterruptedRequests(TransferJob::read(loop, fd, offset, into), defect).run();
+        };
+      }));
+  specimens.push_back(specimen_of<FileWriter>(
+      "interrupted-write-is-final", {"B07"}, "A write that ends with -EINTR is not tried again.", "writes-whole",
+      writes_whole, [](bool defect) {
+        return [defect](Kernel& kernel, int fd, std::uint64_t offset, std::span<const std::byte> from) {
+          SmallLoop loop(kernel);
+          return InterruptedRequests(TransferJob::write(loop, fd, offset, from), defect).run();
         };
       }));
 }

@@ -1,5 +1,6 @@
 // Chains: what cuts them, and where they may not be cut.
 
+#include <algorithm>
 #include <cerrno>
 
 #include "assay/conformance/specimens/specimen.h"
@@ -69,7 +70,8 @@ int write_chain(SmallLoop& loop, int fd, std::span<const std::span<const std::by
     offset += part.size();
   }
   // Others use the loop too, so a chain does not begin at the SQ's first entry.
-  for (int i = 0; i < 2; ++i) loop.start([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, [](const io_uring_cqe&) {});
+  for (int i = 0; i < 2; ++i)
+    loop.start([](io_uring_sqe& sqe) { io_uring_prep_nop(&sqe); }, [](const io_uring_cqe&) {});
   while (!left.empty() && loop.error() == 0) {
     std::vector<SmallLoop::Link> chain;
     for (Part& part : left) {
@@ -91,7 +93,10 @@ int write_chain(SmallLoop& loop, int fd, std::span<const std::span<const std::by
       cut.offset += static_cast<unsigned>(cut.res);
       cut.rest = cut.rest.subspan(static_cast<unsigned>(cut.res));
     } else if (cut.res != -EINTR && cut.res != -EAGAIN) {
-      return cut.res;
+      // A member that is refused at submission cancels those before it as well.
+      const auto refused = std::find_if(left.begin(), left.end(),
+                                        [](const Part& part) { return part.res < 0 && part.res != -ECANCELED; });
+      return refused != left.end() ? refused->res : cut.res;
     }
   }
   return loop.error();

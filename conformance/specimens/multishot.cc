@@ -39,7 +39,10 @@ class Multishot {
   void completed(const io_uring_cqe& cqe) {
     ++completions_;
     const bool is_last = (cqe.flags & IORING_CQE_F_MORE) == 0;
-    if (over_ || loop_.error() != 0) return;
+    if (over_ || loop_.error() != 0) {
+      if (cqe.res >= 0) told_(cqe.res);  // a connection must be closed all the same
+      return;
+    }
     if (is_last && cqe.res >= 0 && defect_ == MultishotDefect::kAbortsAtTheEnd) std::abort();  // "cannot happen"
     if (cqe.res < 0 && cqe.res != -EINTR && cqe.res != -EAGAIN) {
       error_ = cqe.res;

@@ -65,8 +65,8 @@ int read_with_less_by_reference(Kernel& kernel, int fd, std::uint64_t offset, st
 void read_ranges_by_reference(Kernel& kernel, std::span<FileRange> ranges) {
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   for (FileRange& range : ranges) {
-    range.result = backend ? read_by_backend(**backend, range.fd, range.offset, range.into)
-                           : -backend.error().code.value();
+    range.result =
+        backend ? read_by_backend(**backend, range.fd, range.offset, range.into) : -backend.error().code.value();
   }
 }
 
@@ -81,9 +81,9 @@ void reads_anyway(ScenarioRun& run, const FileReader& read) {
   const Fd file = file_with(text);
   std::string into(kBytes, '\0');
   const int result = read(run.kernel(), file.get(), kOffset, room_in(into));
-  const bool has_other_reason = run.fired_any_of({FaultPointId::kEnterErrno, FaultPointId::kEnterEbadr,
-                                                  FaultPointId::kCqeErrno, FaultPointId::kCqeRefused,
-                                                  FaultPointId::kCqeDrop, FaultPointId::kRegisterOpcodeAbsent});
+  const bool has_other_reason =
+      run.fired_any_of({FaultPointId::kEnterErrno, FaultPointId::kEnterEbadr, FaultPointId::kCqeErrno,
+                        FaultPointId::kCqeRefused, FaultPointId::kCqeDrop, FaultPointId::kRegisterOpcodeAbsent});
   run.expect(result >= 0 || has_other_reason, "the read fails because there is no ring, which it could do without");
   check_read(run, result, text, into, kBytes);
 }

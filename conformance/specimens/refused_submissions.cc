@@ -77,9 +77,8 @@ void internal::add_refused_submission_specimens(std::vector<Specimen>& specimens
                                                   "-EAGAIN from io_uring_enter ends the loop."));
   specimens.push_back(reading_loop<BearsOnlyInterruptions>(
       "only-eintr-is-borne", {"B13"}, "Each answer of a submission but success and -EINTR aborts the process."));
-  specimens.push_back(
-      reading_loop<WaitsAfterEagain>("eagain-waits-for-nothing", {"B10"},
-                                     "After -EAGAIN a completion is waited for, though nothing is in flight."));
+  specimens.push_back(reading_loop<WaitsAfterEagain>(
+      "eagain-waits-for-nothing", {"B10"}, "After -EAGAIN a completion is waited for, though nothing is in flight."));
   specimens.push_back(reading_loop<ForgottenRefusal>(
       "refusal-not-looked-at", {"B19"}, "The answer of a submission is dropped, and what was not submitted awaited."));
   specimens.push_back(

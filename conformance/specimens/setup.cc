@@ -27,15 +27,15 @@ int read_anyway(Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byt
 
 FileReader expects_only_old_kernels(bool defect) {
   return [defect](Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
-    return read_anyway(kernel, fd, offset, into,
-                       defect ? [](int error) { return error != -EPERM; } : [](int) { return true; });
+    return read_anyway(
+        kernel, fd, offset, into, defect ? [](int error) { return error != -EPERM; } : [](int) { return true; });
   };
 }
 
 FileReader expects_memory(bool defect) {
   return [defect](Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
-    return read_anyway(kernel, fd, offset, into,
-                       defect ? [](int error) { return error != -ENOMEM; } : [](int) { return true; });
+    return read_anyway(
+        kernel, fd, offset, into, defect ? [](int error) { return error != -ENOMEM; } : [](int) { return true; });
   };
 }
 

@@ -113,8 +113,8 @@ bool SmallLoop::bears(int answer) {
     case -EBUSY:   // completions must be reaped first, which is what comes next
     case -ETIME:   // nothing came in time
       return true;
-    case -EBADR:  // completions were dropped; which ones, their number tells
-      return true;
+    case -EBADR:  // completions were dropped, unless the kernel's count says that none was
+      return ring_->cq_overflow_count() == dropped_;
     default:
       return false;
   }
@@ -134,9 +134,7 @@ void SmallLoop::tell(const io_uring_cqe& cqe) {
   request->told(copy);
 }
 
-void SmallLoop::end(std::uint64_t user_data, int res) {
-  tell({.user_data = user_data, .res = res, .flags = 0});
-}
+void SmallLoop::end(std::uint64_t user_data, int res) { tell({.user_data = user_data, .res = res, .flags = 0}); }
 
 void SmallLoop::fail(int error) {
   ++failures_;

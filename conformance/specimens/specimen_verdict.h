@@ -15,8 +15,8 @@ struct VerdictOptions {
   std::uint64_t seed = 1;
   /// Processes side by side; 0 is one a CPU.
   unsigned jobs = 0;
-  /// A schedule that takes longer hangs. The longest of a defect is short, since nothing here takes time.
-  std::chrono::milliseconds limit = std::chrono::seconds(2);
+  /// A schedule that takes longer hangs.
+  std::chrono::milliseconds limit = std::chrono::seconds(10);
 };
 
 /// What came of the schedules of a scenario.

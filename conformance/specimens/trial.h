@@ -46,8 +46,8 @@ using FileWriter = std::function<int(Kernel& kernel, int fd, std::uint64_t offse
 void writes_whole(ScenarioRun& run, const FileWriter& write);
 
 /// Writes to the beginning of a file, and has it closed, by `close`, when it needs the descriptor no more.
-using ClosingWriter = std::function<int(Kernel& kernel, int fd, std::span<const std::byte> from,
-                                        const std::function<void()>& close)>;
+using ClosingWriter =
+    std::function<int(Kernel& kernel, int fd, std::span<const std::byte> from, const std::function<void()>& close)>;
 /// All is written to that file, and nothing to the one that has its number afterwards.
 void writes_to_its_own_file(ScenarioRun& run, const ClosingWriter& write);
 
@@ -72,8 +72,8 @@ using Accepter = std::function<int(Kernel& kernel, int listener, const std::func
 void accepts_each(ScenarioRun& run, const Accepter& accept);
 
 /// Receives until the stream ends, and gives what comes to `got`: 0.
-using StreamReceiver = std::function<int(Kernel& kernel, int socket,
-                                         const std::function<void(std::span<const std::byte>)>& got)>;
+using StreamReceiver =
+    std::function<int(Kernel& kernel, int socket, const std::function<void(std::span<const std::byte>)>& got)>;
 /// All of the stream comes, in its order.
 void receives_the_stream(ScenarioRun& run, const StreamReceiver& receive);
 
@@ -98,8 +98,8 @@ struct PipeRead {
   int result = 0;
 };
 /// Starts reads, then gives up those which are to be, calls `gave_up` when these have ended, and awaits the others.
-using AbortingReader = std::function<void(Kernel& kernel, std::span<PipeRead> reads,
-                                          const std::function<void()>& gave_up)>;
+using AbortingReader =
+    std::function<void(Kernel& kernel, std::span<PipeRead> reads, const std::function<void()>& gave_up)>;
 /// Reads that are given up end, and the others bring what they were to.
 void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read);
 

@@ -73,7 +73,8 @@ void writes_to_its_own_file(ScenarioRun& run, const ClosingWriter& write) {
   Fd file = file_with("");
   const Fd same_file(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
   const Fd other = file_with("");
-  const int result = write(run.kernel(), file.get(), bytes_of(text), [&] { ::dup3(other.get(), file.get(), O_CLOEXEC); });
+  const int result =
+      write(run.kernel(), file.get(), bytes_of(text), [&] { ::dup3(other.get(), file.get(), O_CLOEXEC); });
   run.expect(text_in(other).empty(), "another file was written to, which has the descriptor's number by now");
   if (!run.ended("the write", result < 0 ? result : 0)) return;
   run.expect(text_in(same_file) == text, "the file does not have what was written to it");
@@ -91,7 +92,10 @@ void writes_in_order(ScenarioRun& run, const OrderedWriter& write) {
   const auto written = static_cast<std::size_t>(
       std::mismatch(there.begin(), there.end(), text.begin(), text.end()).first - there.begin());
   const std::size_t next_part = (written / kPartBytes + 1) * kPartBytes;
-  run.expect(there.size() <= next_part, "a part was written whose predecessor was not");
+  // A chain that the kernel takes in two parts is two chains (io_submit_state_end), which no program can help.
+  if (!run.fired(FaultPointId::kEnterTake)) {
+    run.expect(there.size() <= next_part, "a part was written whose predecessor was not");
+  }
   if (!run.ended("the write", result)) return;
   run.expect(there == text, "the file does not have what was written to it");
 }

@@ -114,10 +114,9 @@ void internal::add_zero_copy_specimens(std::vector<Specimen>& specimens) {
   specimens.push_back(specimen_of<Sender>("refused-send-is-final", {"B79"},
                                           "A send that ends with -EAGAIN is not tried again.", "sends-whole",
                                           sends_whole, sender_with(SendDefect::kRefusedIsFinal)));
-  specimens.push_back(specimen_of<Sender>("no-plain-send", {"B70"},
-                                          "-EOPNOTSUPP, which the system call would not have given, is passed on.",
-                                          "sends-whole-locally", sends_whole_locally,
-                                          sender_with(SendDefect::kNoPlainSend)));
+  specimens.push_back(specimen_of<Sender>(
+      "no-plain-send", {"B70"}, "-EOPNOTSUPP, which the system call would not have given, is passed on.",
+      "sends-whole-locally", sends_whole_locally, sender_with(SendDefect::kNoPlainSend)));
 }
 
 }  // namespace assay::conformance
