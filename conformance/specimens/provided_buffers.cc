@@ -1,11 +1,11 @@
 // Buffers that the kernel picks: when it finds none, when a receive was given up, and when it fills one bit by bit.
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 
 #include "assay/conformance/specimens/specimen.h"
 
@@ -18,10 +18,11 @@ class Buffers {
   static constexpr unsigned kCount = 8;
   static constexpr std::uint16_t kGroup = 1;
 
-  Buffers(Ring& ring, std::size_t bytes, std::uint16_t flags = 0) : bytes_(bytes), memory_(kCount * bytes) {
-    io_uring_buf_ring_init(buffer_ring());
+  Buffers(Ring& ring, std::size_t bytes, std::uint16_t flags = 0)
+      : entries_(std::aligned_alloc(kPage, kPage), std::free), bytes_(bytes), memory_(kCount * bytes) {
+    std::memset(entries_.get(), 0, kPage);
     io_uring_buf_reg request{};
-    request.ring_addr = reinterpret_cast<std::uintptr_t>(&entries_);
+    request.ring_addr = reinterpret_cast<std::uintptr_t>(entries_.get());
     request.ring_entries = kCount;
     request.bgid = kGroup;
     uapi::set_pbuf_flags(request, flags);
@@ -40,10 +41,10 @@ class Buffers {
   }
 
  private:
-  io_uring_buf_ring* buffer_ring() { return reinterpret_cast<io_uring_buf_ring*>(&entries_); }
+  io_uring_buf_ring* buffer_ring() { return static_cast<io_uring_buf_ring*>(entries_.get()); }
 
   static constexpr std::size_t kPage = 4096;
-  alignas(kPage) std::array<io_uring_buf, kCount> entries_{};
+  std::unique_ptr<void, decltype(&std::free)> entries_;
   std::size_t bytes_;
   std::vector<std::byte> memory_;
   int error_ = 0;

@@ -251,11 +251,7 @@ WorkerLimits& SimWorld::worker_limits(unsigned sq_entries) {
 
 void SimWorld::relax(int ring_fd) {
   Visit visit(*this, false);
-  SimRing* const ring = find(ring_fd);
-  if (ring == nullptr) return;
-  // Task work interrupts a program that spins, unless it has asked not to be (io_uring_create: TWA_SIGNAL, and
-  // TWA_SIGNAL_NO_IPI under COOP_TASKRUN).
-  if (!ring->has_flag(IORING_SETUP_COOP_TASKRUN) && !ring->has_flag(IORING_SETUP_DEFER_TASKRUN)) ring->let_go_held();
+  if (find(ring_fd) == nullptr) return;
   // A loop that spins while nothing can happen must see time go by, or it would never end.
   if (step(false)) {
     idle_spins_ = 0;
