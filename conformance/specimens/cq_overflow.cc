@@ -57,16 +57,24 @@ class DeferredNotAskedFor final : public PeekingLoop {
 // Gives the CQ's entries back all at once, has the kernel go on, and then looks at what they were.
 class UseAfterSeen final : public DefectiveLoop {
   using DefectiveLoop::DefectiveLoop;
+  struct Copy {
+    std::uint64_t user_data;
+    std::int32_t res;
+    std::uint32_t flags;
+  };
+
   void reap() override {
     io_uring_cqe* cqes[2 * kSqEntries];
     const unsigned count = ring().peek_cqes(cqes);
-    io_uring_cqe copies[std::size(cqes)];
-    for (unsigned i = 0; i < count; ++i)
-      copies[i] = {.user_data = cqes[i]->user_data, .res = cqes[i]->res, .flags = cqes[i]->flags};
+    std::vector<Copy> copies;
+    for (unsigned i = 0; i < count; ++i) copies.push_back({cqes[i]->user_data, cqes[i]->res, cqes[i]->flags});
     ring().cq_advance(count);
     fill_sq();
     ring().submit();
-    for (unsigned i = 0; i < count; ++i) tell(defect_ ? *cqes[i] : copies[i]);
+    for (unsigned i = 0; i < count; ++i) {
+      const io_uring_cqe copy{.user_data = copies[i].user_data, .res = copies[i].res, .flags = copies[i].flags};
+      tell(defect_ ? *cqes[i] : copy);
+    }
   }
 };
 

@@ -60,9 +60,9 @@ void add_zero_copy_specimens(std::vector<Specimen>& specimens);
 int sleep(SmallLoop& loop, unsigned times, std::chrono::nanoseconds each);
 
 /// A specimen whose trial is a check of a doer, which `doer(defect)` makes.
-template <typename Doer, typename Check>
+template <typename Doer>
 Specimen specimen_of(std::string name, std::vector<std::string> rows, std::string defect, std::string trial,
-                     const Check& check, std::function<Doer(bool defect)> doer) {
+                     void (*check)(ScenarioRun& run, const Doer& doer), std::function<Doer(bool defect)> doer) {
   const auto make = [name, tells = defect, check, doer = std::move(doer)](bool has_defect) {
     return Scenario{has_defect ? name : name + "-twin", tells,
                     [check, doer, has_defect](ScenarioRun& run) { check(run, doer(has_defect)); }};
