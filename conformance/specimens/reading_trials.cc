@@ -35,8 +35,9 @@ void read_text(ScenarioRun& run, const FileReader& read, std::size_t there) {
   check_read(run, read(run.kernel(), file.get(), kOffset, room_in(into)), text, into, there);
 }
 
-int read_by_backend(Backend& backend, int fd, std::uint64_t offset, std::span<std::byte> into) {
-  TransferResult result{.error = -ECANCELED};
+// The backend's end tells `result`, too.
+int read_by_backend(Backend& backend, int fd, std::uint64_t offset, std::span<std::byte> into, TransferResult& result) {
+  result = {.error = -ECANCELED};
   backend.read_all(fd, into, offset, [&](TransferResult told) { result = told; });
   const Result<LoopStatus> status = backend.loop();
   if (!status) return -status.error().code.value();
@@ -44,29 +45,34 @@ int read_by_backend(Backend& backend, int fd, std::uint64_t offset, std::span<st
 }
 
 int read_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
+  TransferResult result;
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
-  return read_by_backend(**backend, fd, offset, into);
+  return read_by_backend(**backend, fd, offset, into, result);
 }
 
 int read_anyway_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
+  TransferResult result;
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, {.min_capacity = 64});
-  if (backend) return read_by_backend(**backend, fd, offset, into);
+  if (backend) return read_by_backend(**backend, fd, offset, into, result);
   const ssize_t bytes = ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
   return bytes < 0 ? -errno : static_cast<int>(bytes);
 }
 
 int read_with_less_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::span<std::byte> into) {
+  TransferResult result;
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel, {.min_capacity = 32});
   if (!backend) return -backend.error().code.value();
-  return read_by_backend(**backend, fd, offset, into);
+  return read_by_backend(**backend, fd, offset, into, result);
 }
 
 void read_ranges_by_reference(Kernel& kernel, std::span<FileRange> ranges) {
+  std::vector<TransferResult> results(ranges.size());
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
-  for (FileRange& range : ranges) {
-    range.result =
-        backend ? read_by_backend(**backend, range.fd, range.offset, range.into) : -backend.error().code.value();
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    FileRange& range = ranges[i];
+    range.result = backend ? read_by_backend(**backend, range.fd, range.offset, range.into, results[i])
+                           : -backend.error().code.value();
   }
 }
 

@@ -16,11 +16,11 @@ namespace assay::conformance {
 namespace {
 
 int receive_by_reference(Kernel& kernel, int socket, const std::function<void(std::span<const std::byte>)>& got) {
+  int result = 0;  // told by the backend's end, too
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
   const Result<BufferPool> pool = BufferPool::create(**backend, {.count = 8, .bytes = 64});
   if (!pool) return -pool.error().code.value();
-  int result = 0;
   (*backend)->recv_each(socket, *pool, 0, [&](int res, ProvidedBuffer data, bool more) {
     if (res > 0) got(data.data());
     if (!more) result = res;
@@ -30,11 +30,11 @@ int receive_by_reference(Kernel& kernel, int socket, const std::function<void(st
 }
 
 int send_by_reference(Kernel& kernel, int socket, std::span<std::byte> from) {
+  int result = -ECANCELED;  // told by the backend's end, too
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
   std::size_t sent = 0;
   while (sent < from.size()) {
-    int result = -ECANCELED;
     (*backend)->send_zc(socket, from.subspan(sent), MSG_NOSIGNAL, [&](int res) { result = res; });
     if (const Result<LoopStatus> status = (*backend)->loop(); !status) return -status.error().code.value();
     if (result < 0) return result;

@@ -27,10 +27,10 @@ int run_loop(Backend& backend) {
 }
 
 int sleep_by_reference(Kernel& kernel, unsigned times, std::chrono::nanoseconds each) {
+  int result = -ECANCELED;  // told by the backend's end, too
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
   for (; times != 0; --times) {
-    int result = -ECANCELED;
     (*backend)->timeout(each, [&](int res) { result = res; });
     if (const int error = run_loop(**backend); error != 0) return error;
     if (result != -ETIME) return result;
@@ -41,12 +41,13 @@ int sleep_by_reference(Kernel& kernel, unsigned times, std::chrono::nanoseconds 
 // One that goes on by itself until `told` has enough.
 int repeat_by_reference(Kernel& kernel, const std::function<bool(int res)>& told,
                         const std::function<OperationHandle(Backend&, RepeatedCallback)>& start) {
-  const Result<std::unique_ptr<Backend>> created = Backend::create(kernel);
-  if (!created) return -created.error().code.value();
-  Backend& backend = **created;
+  // Told of by the backend's end, too.
   OperationHandle handle;
   bool over = false;
   int error = 0;
+  const Result<std::unique_ptr<Backend>> created = Backend::create(kernel);
+  if (!created) return -created.error().code.value();
+  Backend& backend = **created;
   handle = start(backend, [&](int res, bool more) {
     if (over) return;
     if (res < 0) {

@@ -16,9 +16,9 @@ constexpr std::size_t kBytes = 3000;
 constexpr std::uint64_t kOffset = 321;
 
 int write_by_reference(Kernel& kernel, int fd, std::uint64_t offset, std::span<const std::byte> from) {
+  TransferResult result{.error = -ECANCELED};  // told by the backend's end, too
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
-  TransferResult result{.error = -ECANCELED};
   (*backend)->write_all(fd, from, offset, [&](TransferResult told) { result = told; });
   const Result<LoopStatus> status = (*backend)->loop();
   if (!status) return -status.error().code.value();
@@ -42,9 +42,9 @@ int write_in_order_by_reference(Kernel& kernel, int fd, std::span<const std::spa
 }
 
 int truncate_by_reference(Kernel& kernel, int fd, std::uint64_t bytes) {
+  int result = -ECANCELED;  // told by the backend's end, too
   const Result<std::unique_ptr<Backend>> backend = Backend::create(kernel);
   if (!backend) return -backend.error().code.value();
-  int result = -ECANCELED;
   (*backend)->ftruncate(fd, bytes, [&](int res) { result = res; });
   const Result<LoopStatus> status = (*backend)->loop();
   return status ? result : -status.error().code.value();
