@@ -135,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadInput{"conformance --kernel sim:linux-9.9", "linux-9.9"},
                     BadInput{"conformance --seed many", "--seed: takes a number"},
                     BadInput{"conformance --kernel sim:linux-6.12.0 --plan enter/eintrr", "enter/eintr"},
-                    BadInput{"conformance --filter", "--filter needs a value"}));
+                    BadInput{"conformance --filter", "--filter needs a value"},
+                    BadInput{"specimens short-read-is-hole", "did you mean 'short-read-is-whole'?"}));
 
 // Help that teaches.
 
@@ -150,7 +151,8 @@ TEST_P(HelpOf, HasUsageExamplesAndExitStatuses) {
               AllOf(HasSubstr("Usage: assay"), HasSubstr("Examples:\n  assay "), HasSubstr("Exit status: ")));
 }
 
-INSTANTIATE_TEST_SUITE_P(Commands, HelpOf, testing::Values("", "probe", "profiles", "faults", "conformance"),
+INSTANTIATE_TEST_SUITE_P(Commands, HelpOf,
+                         testing::Values("", "probe", "profiles", "faults", "conformance", "specimens"),
                          [](const auto& param) { return *param.param == '\0' ? std::string("assay") : param.param; });
 
 TEST_F(CommandLine, HandsTheMatrixItsArguments) {
@@ -288,6 +290,16 @@ TEST_F(CommandLine, RunsASuiteAndWritesJunit) {
   EXPECT_EQ(outcome.status, 0) << outcome.out << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("RingSetup"), HasSubstr("sim:linux-6.12.0")));
   EXPECT_THAT(contents(folder_ / "out.xml"), HasSubstr("<testsuite"));
+}
+
+TEST_F(CommandLine, JudgesASpecimenAndItsTwinAndReplaysThem) {
+  const Outcome judged = run("specimens short-read-is-whole");
+  EXPECT_EQ(judged.status, 0) << judged.out << judged.err;
+  EXPECT_THAT(judged.out, AllOf(HasSubstr("condemned by cqe/short:nth=1"),
+                                HasSubstr("1 of 1 condemned, 1 of 1 twins healthy, 1 of 1 trials hold")));
+  EXPECT_EQ(run("replay short-read-is-whole --plan cqe/short:nth=1").status, 1);
+  EXPECT_EQ(run("replay short-read-is-whole-twin --plan cqe/short:nth=1").status, 0);
+  EXPECT_THAT(run("specimens --list").out, HasSubstr("short-read-is-whole (B35, reads-whole): A short read"));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace assay::conformance {
 
 std::span<const Specimen> specimens() {
-  static const std::vector<Specimen> kSpecimens = [] {
+  static const std::vector<Specimen> all = [] {
     std::vector<Specimen> specimens;
     internal::add_eintr_specimens(specimens);
     internal::add_refused_submission_specimens(specimens);
@@ -24,7 +24,7 @@ std::span<const Specimen> specimens() {
     internal::add_link_specimens(specimens);
     return specimens;
   }();
-  return kSpecimens;
+  return all;
 }
 
 const Specimen* find_specimen(std::string_view name) {

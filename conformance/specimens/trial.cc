@@ -5,7 +5,7 @@
 namespace assay::conformance {
 
 std::span<const Trial> trials() {
-  static const std::vector<Trial> kTrials = [] {
+  static const std::vector<Trial> all = [] {
     std::vector<Trial> trials;
     internal::add_reading_trials(trials);
     internal::add_writing_trials(trials);
@@ -14,7 +14,7 @@ std::span<const Trial> trials() {
     internal::add_cancel_trials(trials);
     return trials;
   }();
-  return kTrials;
+  return all;
 }
 
 const Trial* find_trial(std::string_view name) {
