@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -91,6 +93,21 @@ TEST(Verdict, RefusesAKernelThatIsMisspelled) {
   const Result<Verdict> verdict = judge(specimens().front().make(false), "sim:linux-6.81");
   ASSERT_FALSE(verdict);
   EXPECT_EQ(verdict.error(), std::errc::invalid_argument);
+}
+
+// Before 5.11 a wait with a limit is a request, of which the program hears nothing: that its completion is left in the
+// CQ is not the program's doing.
+TEST(Ledger, AsksNobodyToReapTheTimeoutOfAWait) {
+  const std::optional<Scenario> twin = find_specimen_scenario("seen-without-a-completion-twin");
+  ASSERT_TRUE(twin);
+  const Result<ScenarioKernel> kernel = ScenarioKernel::find("sim:linux-6.18,strict");
+  ASSERT_TRUE(kernel);
+  const Result<FaultPlan> plan = parse_fault_plan("enter/errno:nth=2:errno=EEXIST,setup/feature-absent:bit=EXT_ARG");
+  ASSERT_TRUE(plan);
+  const Result<ScheduleResult> result = run_schedule(*twin, *kernel, *plan);
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(result->faults.every_rule_fired());
+  EXPECT_THAT(result->violations, testing::IsEmpty());
 }
 
 }  // namespace
