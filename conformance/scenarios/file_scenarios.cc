@@ -224,7 +224,7 @@ void broken_chain(ScenarioRun& run) {
   for (std::size_t i = 0; i < fds.size(); ++i) {
     answers.push_back(&loop.owe("write " + std::to_string(i) + " of the chain"));
     operations.emplace_back(
-        [fd = fds[i], i](io_uring_sqe& sqe) { io_uring_prep_write(&sqe, fd, "abcd" + i, 1, static_cast<off_t>(i)); },
+        [fd = fds[i], i](io_uring_sqe& sqe) { io_uring_prep_write(&sqe, fd, &"abcd"[i], 1, static_cast<off_t>(i)); },
         loop.answer(*answers.back()));
     chain.push_back(&operations.back());
   }
