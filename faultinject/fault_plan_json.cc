@@ -23,6 +23,7 @@ std::string value_text(const Json& value) {
 Result<std::string> rule_text(const Json& rule) {
   if (!rule.is_object() || !rule.contains("point")) return wrong("a rule in JSON is an object with a \"point\"");
   std::string text = value_text(rule["point"]);
+  if (text.empty()) return wrong(rule["point"].dump() + " is no point");
   for (const auto& [key, value] : rule.items()) {
     if (key == "point") continue;
     const std::string words = value_text(value);

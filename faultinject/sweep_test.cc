@@ -36,7 +36,9 @@ void nops(ScenarioRun& run, const std::function<void(int round)>& interrupted = 
   Result<Ring> ring = Ring::create(run.kernel(), {.sq_entries = 4});
   if (!run.ended("Ring::create", ring)) return;
   for (int round = 1; round <= kRounds; ++round) {
-    io_uring_prep_nop(ring->get_sqe());
+    io_uring_sqe* sqe = ring->get_sqe();
+    io_uring_prep_nop(sqe);
+    sqe->user_data = 0;
     for (bool ended = false; !ended;) {
       const int answer = ring->submit_and_wait(1);
       if (answer == -EINTR && interrupted) interrupted(round);

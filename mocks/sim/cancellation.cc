@@ -28,11 +28,15 @@ bool SimRing::matches(Request& request, const CancelMatch& match, const Request*
   return !(match.flags & IORING_ASYNC_CANCEL_ALL) || not_yet_found();
 }
 
+/// Whether a cancelled request completes from task work, where `usual` is what this kernel does.
+bool SimRing::completes_later(const Request& request, bool usual) {
+  return usual != (world_.choose(ChoicePoint::kCancelOrder, 2, &request.sqe()) != 0);
+}
+
 void SimRing::post_cancelled(Request& request, bool from_task_work) {
   request.cancelled = true;
   fail(request);
   request.result = -ECANCELED;
-  if (world_.choose(ChoicePoint::kCancelOrder, 2, &request.sqe()) != 0) from_task_work = !from_task_work;
   if (from_task_work) {
     queue_task_work(request, run_complete);
   } else {
@@ -46,7 +50,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
   for (Request* request = workers_.first(); request != nullptr; request = workers_.after(request)) {
     if (!matches(*request, match, canceller)) continue;
     workers_.remove(request);
-    post_cancelled(*request, true);
+    post_cancelled(*request, completes_later(*request, true));
     return 0;
   }
   for (Request* request = revisited_.first(); request != nullptr; request = revisited_.after(request)) {
@@ -83,7 +87,7 @@ int SimRing::cancel_one(const CancelMatch& match, const Request* canceller) {
     if (!matches(*request, match, canceller)) continue;
     timeouts_.remove(request);
     disarm_timer(*request);
-    post_cancelled(*request, world_.semantics().timeout_cancelled_from_task_work);
+    post_cancelled(*request, completes_later(*request, world_.semantics().timeout_cancelled_from_task_work));
     return 0;
   }
   return -ENOENT;
@@ -115,8 +119,7 @@ int SimRing::cancel_waits(const CancelMatch& match) {
 
 /// What waits for its file ends with -ECANCELED; until its task work has run it can still be found.
 void SimRing::cancel_armed(Request& request) {
-  const bool later = world_.semantics().poll_cancelled_from_task_work;
-  if (!later || world_.choose(ChoicePoint::kCancelOrder, 2, &request.sqe()) != 0) {
+  if (!completes_later(request, world_.semantics().poll_cancelled_from_task_work)) {
     disarm_file(request);
     return post_cancelled(request, false);
   }
@@ -151,7 +154,7 @@ int SimRing::cancel_timeout(std::uint64_t user_data) {
     if (request->sqe().user_data != user_data) continue;
     timeouts_.remove(request);
     disarm_timer(*request);
-    post_cancelled(*request, world_.semantics().timeout_cancelled_from_task_work);
+    post_cancelled(*request, completes_later(*request, world_.semantics().timeout_cancelled_from_task_work));
     return 0;
   }
   return -ENOENT;
@@ -176,7 +179,7 @@ int SimRing::take_poll(std::uint64_t user_data, Request** poll) {
 }
 
 void SimRing::finish_removed_poll(Request& poll) {
-  post_cancelled(poll, world_.semantics().poll_cancelled_from_task_work);
+  post_cancelled(poll, completes_later(poll, world_.semantics().poll_cancelled_from_task_work));
 }
 
 Request* SimRing::find_timeout(std::uint64_t user_data) const {

@@ -267,6 +267,7 @@ class SimRing {
   void end_revisits(Request& request, std::int32_t result);
 
   // cancellation.cc
+  bool completes_later(const Request& request, bool usual);
   void post_cancelled(Request& request, bool from_task_work);
   bool matches(Request& request, const CancelMatch& match, const Request* canceller) const;
   int cancel_one(const CancelMatch& match, const Request* canceller);
