@@ -14,6 +14,9 @@ namespace assay {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr unsigned kQuestionsToAHang = 6;
+
 using internal::ScheduleOutcome;
 using internal::ScheduleRunner;
 
@@ -105,7 +108,11 @@ class ScenarioSweep {
   }
 
   void shrink_finding(SweepFinding& finding, const std::string& kind) {
+    // Each answer of one that hangs takes all of the time that a schedule may take.
+    unsigned left = finding.kind == SweepFinding::Kind::kHang ? kQuestionsToAHang : ~0u;
     finding.plan = internal::shrink(finding.plan, [&](const FaultPlan& plan) {
+      if (left == 0) return false;
+      --left;
       ScheduleOutcome outcome = runner_.run_one(plan);
       if (!outcome.kind || kind_of(outcome) != kind) return false;
       finding.what = std::move(outcome.what);

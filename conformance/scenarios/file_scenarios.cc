@@ -138,7 +138,7 @@ void log_append(ScenarioRun& run) {
     if (!loop.until(written) || !loop.until(synced)) return;
     const bool is_short = written.res >= 0 && static_cast<std::size_t>(written.res) < text.size();
     // A chain of which a part is refused at submission is cancelled as a whole.
-    const bool refused = run.fired(FaultPointId::kCqeRefused) && written.res == -ECANCELED;
+    const bool refused = run.fired(FaultPointId::kCqeRefused) && (written.res == -ECANCELED || written.res == -EINVAL);
     if (is_short || written.res < 0) {
       run.expect(!is_short || run.fired(FaultPointId::kCqeShort), "the write is short, and no fault made it so");
       if (!is_short && !refused) run.ended("the write", written.res);

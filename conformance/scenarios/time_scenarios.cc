@@ -85,11 +85,17 @@ void timeouts(ScenarioRun& run) {
   loop->timeout(10ms, loop.answer(short_one));
   const OperationHandle handle = loop->timeout(1h, loop.answer(long_one));
   loop.until(short_one);
-  run.expect(short_one.res == -ETIME, "a timeout ends otherwise than by its time");
+  // Where the probe fails as well, the backend learns only from the kernel's answer what it lacks.
+  if (run.hides(IORING_OP_TIMEOUT)) return;
+  if (short_one.res != -ETIME) {
+    run.expect(run.allows(short_one.res), "a timeout ends otherwise than by its time");
+    return;
+  }
   run.expect(loop->now() - begin >= 10ms, "a timeout ends early");
   run.ended("cancel", loop->cancel(handle));
   loop.until(long_one);
-  run.expect(long_one.res == -ECANCELED, "a timeout that is cancelled says something else");
+  run.expect(long_one.res == -ECANCELED || run.allows(long_one.res) || run.hides(IORING_OP_ASYNC_CANCEL),
+             "a timeout that is cancelled says something else");
   loop.destroy();
 }
 
