@@ -280,7 +280,7 @@ bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
     now_is_fresh_ = false;
     timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
   }
-  if (!wake_up_.listens() && (timeout == kForEver || timeout > kDeafWait)) [[unlikely]]
+  if (!wake_up_.listens() && (timeout == kNoLimit || timeout > kDeafWait)) [[unlikely]]
     timeout = kDeafWait;
   if (!fd_events_.look_again()) may_wait = false;
   fd_events_.arm();
@@ -591,7 +591,7 @@ void Backend::drain() {
       case internal::SubmitAnswer::kReport:
         // There is nobody to report to, and giving up leaves memory to the kernel that is not ours any more.
         if (++refusals > kDrainRefusals) return;
-        back_off(kForEver);
+        back_off(kNoLimit);
         break;
     }
   }

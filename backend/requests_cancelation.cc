@@ -148,12 +148,14 @@ bool Requests::place_cancel(const Queued& target) {
   if (sqe == nullptr && make_room()) sqe = ring_.get_sqe();
   if (sqe == nullptr) return false;
   const std::uint64_t victim = table_.user_data(target.index);
-  if (support_.has(IORING_OP_ASYNC_CANCEL)) {
-    io_uring_prep_cancel64(sqe, victim, 0);
-  } else if (slot.opcode == IORING_OP_TIMEOUT) {
+  // Once ASYNC_CANCEL has been refused, whatever the probe said, polls and timeouts are ended by requests of their own.
+  const bool anyhow = support_.has(IORING_OP_ASYNC_CANCEL) && slot.cancel_retries == 0;
+  if (!anyhow && slot.opcode == IORING_OP_POLL_ADD) {
+    io_uring_prep_poll_remove(sqe, victim);
+  } else if (!anyhow && slot.opcode == IORING_OP_TIMEOUT && support_.has(IORING_OP_TIMEOUT_REMOVE)) {
     io_uring_prep_timeout_remove(sqe, victim, 0);
   } else {
-    io_uring_prep_poll_remove(sqe, victim);
+    io_uring_prep_cancel64(sqe, victim, 0);
   }
   sqe->user_data = table_.cancel_user_data(target.index);
   slot.cancel_queued = false;

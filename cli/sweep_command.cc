@@ -136,6 +136,10 @@ int run_replay(const ReplayArguments& arguments) {
   if (!scenarios) return report_error(scenarios.error());
   const Result<ScenarioKernel> kernel = ScenarioKernel::find(arguments.kernel);
   if (!kernel) return report_error(kernel.error());
+  if (const std::string lacks = lacking_opcodes(scenarios->front(), *kernel); !lacks.empty()) {
+    return report_error(Error::invalid("scenario " + scenarios->front().name + " needs " + lacks + ", which " +
+                                       kernel->name() + " does not have"));
+  }
   const Result<FaultPlan> plan = parse_fault_plan(arguments.plan);
   if (!plan) return report_error(plan.error());
   ScheduleOptions options;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "assay/backend/linux_kernel.h"
+#include "assay/backend/uapi_names.h"
 #include "assay/faultinject/fault_kernel.h"
 #include "assay/faultinject/plan_chooser.h"
 #include "assay/faultinject/trace_kernel.h"
@@ -95,6 +96,15 @@ Result<ScenarioKernel> ScenarioKernel::find(const std::string& spelling) {
   if (!profile) return profile.error();
   kernel.profile_ = *std::move(profile);
   return kernel;
+}
+
+std::string lacking_opcodes(const Scenario& scenario, const ScenarioKernel& kernel) {
+  std::string names;
+  for (const std::uint8_t opcode : scenario.opcodes) {
+    if (kernel.profile().opcodes[opcode]) continue;
+    names += (names.empty() ? "" : ", ") + uapi_name(UapiClass::kOpcode, opcode);
+  }
+  return names;
 }
 
 Result<ScheduleResult> run_schedule(const Scenario& scenario, const ScenarioKernel& kernel, const FaultPlan& plan,

@@ -77,6 +77,8 @@ struct Scenario {
   std::string tells;
   /// Does it, from the creation of what it needs to its end. Whatever it opens it closes.
   std::function<void(ScenarioRun& run)> body;
+  /// Opcodes that it cannot do without: where a kernel lacks one, a sweep leaves it out, and says so.
+  std::vector<std::uint8_t> opcodes = {};
 };
 
 /// The kernel that schedules run on: read once, opened anew for each.
@@ -96,6 +98,9 @@ class ScenarioKernel {
   KernelSpec spec_;
   Profile profile_;
 };
+
+/// The opcodes for want of which the scenario cannot be run on the kernel, as "FUTEX_WAIT, WRITE"; empty where it can.
+std::string lacking_opcodes(const Scenario& scenario, const ScenarioKernel& kernel);
 
 /// What came of one run of a scenario under one plan: a schedule.
 struct ScheduleResult {

@@ -63,7 +63,8 @@ class ScenarioSweep {
 
   Result<ScenarioReport> run(const SweepProgress& progress) {
     const Clock::time_point begin = Clock::now();
-    ScenarioReport report{.scenario = scenario_.name};
+    ScenarioReport report{.scenario = scenario_.name, .lacks = lacking_opcodes(scenario_, kernel_)};
+    if (!report.lacks.empty()) return report;
     // First in a child, since a scenario that does not pass by itself may do anything.
     const ScheduleOutcome plain = runner_.run_one({});
     if (plain.kind) {

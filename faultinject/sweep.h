@@ -49,6 +49,8 @@ std::string_view finding_kind_name(SweepFinding::Kind kind);
 /// What came of one scenario.
 struct ScenarioReport {
   std::string scenario;
+  /// The opcodes for want of which it was left out, as "FUTEX_WAIT, WRITE"; empty where it was run.
+  std::string lacks = {};
   /// Crossings of all points in the run without faults.
   std::uint64_t crossings = 0;
   /// Schedules with one fault, with two and with random ones that were run; all of this shard's.

@@ -82,6 +82,7 @@ Result<void> read_line(const Json& line, SweepReport& report) {
     report.shards = line.at("shards");
   } else if (type == "scenario") {
     report.scenarios.push_back({.scenario = line.at("scenario"),
+                                .lacks = line.at("lacks"),
                                 .crossings = line.at("crossings"),
                                 .singles = line.at("singles"),
                                 .pairs = line.at("pairs"),
@@ -128,9 +129,11 @@ void write_sweep_json(const SweepReport& report, std::ostream& out) {
              .dump()
       << '\n';
   for (const ScenarioReport& scenario : report.scenarios) {
-    out << Json{{"type", "scenario"},          {"scenario", scenario.scenario}, {"crossings", scenario.crossings},
-                {"singles", scenario.singles}, {"pairs", scenario.pairs},       {"random", scenario.random},
-                {"fired", scenario.fired},     {"failed", scenario.failed},     {"seconds", scenario.seconds}}
+    out << Json{{"type", "scenario"},          {"scenario", scenario.scenario},
+                {"lacks", scenario.lacks},     {"crossings", scenario.crossings},
+                {"singles", scenario.singles}, {"pairs", scenario.pairs},
+                {"random", scenario.random},   {"fired", scenario.fired},
+                {"failed", scenario.failed},   {"seconds", scenario.seconds}}
                .dump()
         << '\n';
     for (const SweepFinding& finding : scenario.findings) {
@@ -214,17 +217,21 @@ std::string replay_line(const SweepReport& report, const SweepFinding& finding) 
 void write_sweep_junit(const SweepReport& report, std::ostream& out) {
   std::uint64_t failures = 0;
   double seconds = 0;
+  std::uint64_t skipped = 0;
   for (const ScenarioReport& scenario : report.scenarios) {
     failures += scenario.failed != 0 ? 1 : 0;
+    skipped += scenario.lacks.empty() ? 0 : 1;
     seconds += scenario.seconds;
   }
   out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"" << report.scenarios.size()
       << "\" failures=\"" << failures << "\" errors=\"0\" time=\"" << fixed(seconds, 3)
       << "\">\n<testsuite name=\"Sweep " << xml(report.kernel) << "\" tests=\"" << report.scenarios.size()
-      << "\" failures=\"" << failures << "\" errors=\"0\" skipped=\"0\" time=\"" << fixed(seconds, 3) << "\">\n";
+      << "\" failures=\"" << failures << "\" errors=\"0\" skipped=\"" << skipped << "\" time=\"" << fixed(seconds, 3)
+      << "\">\n";
   for (const ScenarioReport& scenario : report.scenarios) {
     out << "<testcase classname=\"Sweep\" name=\"" << xml(scenario.scenario) << "\" time=\""
         << fixed(scenario.seconds, 3) << "\">";
+    if (!scenario.lacks.empty()) out << "\n<skipped message=\"needs " << xml(scenario.lacks) << "\"/>";
     for (const SweepFinding& finding : scenario.findings) {
       out << "\n<failure message=\"" << xml(format_fault_plan(finding.plan)) << "\">" << xml(finding.what) << "&#10;"
           << xml(replay_line(report, finding)) << "</failure>";
@@ -245,8 +252,14 @@ void print_sweep(const SweepReport& report, std::ostream& out) {
   row("scenario", {"crossings", "singles", "pairs", "random", "fired", "failed", "a second"});
   std::uint64_t failed = 0;
   std::uint64_t findings = 0;
+  std::size_t left_out = 0;
   double seconds = 0;
   for (const ScenarioReport& scenario : report.scenarios) {
+    if (!scenario.lacks.empty()) {
+      ++left_out;
+      row(scenario.scenario, {" left out: the kernel has no " + scenario.lacks});
+      continue;
+    }
     failed += scenario.failed;
     findings += scenario.findings.size();
     seconds += scenario.seconds;
@@ -263,10 +276,11 @@ void print_sweep(const SweepReport& report, std::ostream& out) {
           << "\n  " << replay_line(report, finding) << '\n';
     }
   }
+  const std::size_t run = report.scenarios.size() - left_out;
   out << '\n'
-      << report.scenarios.size() << " scenarios, " << report.schedules() << " schedules on " << report.kernel << " in "
-      << fixed(seconds, 1) << " s: " << failed << " failed, " << findings << (findings == 1 ? " finding" : " findings")
-      << '\n';
+      << run << (run == 1 ? " scenario, " : " scenarios, ") << report.schedules() << " schedules on " << report.kernel
+      << " in " << fixed(seconds, 1) << " s: " << failed << " failed, " << findings
+      << (findings == 1 ? " finding" : " findings") << '\n';
 }
 
 }  // namespace assay

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <set>
@@ -203,6 +204,25 @@ TEST(Sweep, ShardsAreAllOfIt) {
   EXPECT_FALSE(merge_sweeps({shards[0], shards[0], shards[1]})) << "one is there twice";
 }
 
+TEST(Sweep, LeavesOutWhatTheKernelHasNoOpcodesFor) {
+  Scenario needs_more = kSound;
+  needs_more.name = "needs-more";
+  needs_more.opcodes = {IORING_OP_NOP, IORING_OP_READ};
+  const std::array scenarios = {needs_more, kSound};
+  const Result<SweepReport> report = sweep(scenarios, {.kernel = "sim:linux-5.4,strict", .schedules = {.pairs = 0}});
+  ASSERT_TRUE(report) << report.error().message();
+  EXPECT_EQ(report->scenarios[0].lacks, "READ");
+  EXPECT_EQ(report->scenarios[0].schedules(), 0u);
+  EXPECT_EQ(report->scenarios[1].lacks, "");
+  EXPECT_GT(report->scenarios[1].schedules(), 0u);
+  std::ostringstream table;
+  print_sweep(*report, table);
+  EXPECT_THAT(table.str(), AllOf(HasSubstr("left out: the kernel has no READ"), HasSubstr("\n1 scenario, ")));
+  std::ostringstream junit;
+  write_sweep_junit(*report, junit);
+  EXPECT_THAT(junit.str(), AllOf(HasSubstr("skipped=\"1\""), HasSubstr("<skipped message=\"needs READ\"/>")));
+}
+
 TEST(Sweep, RandomPlansAreTheSeeds) {
   const ScenarioKernel kernel = *ScenarioKernel::find("sim:linux-6.12.0,strict");
   const ScheduleResult plain = *run_schedule(kSound, kernel, {});
@@ -216,7 +236,9 @@ TEST(Sweep, RandomPlansAreTheSeeds) {
       const std::string words = format_fault_plan(plan);
       const Result<FaultPlan> read = parse_fault_plan(words);
       EXPECT_TRUE(read) << words;
-      if (read) EXPECT_EQ(*read, plan) << words;
+      if (read) {
+        EXPECT_EQ(*read, plan) << words;
+      }
       text += words + "\n";
     }
     return text;

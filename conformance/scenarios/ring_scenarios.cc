@@ -1,5 +1,6 @@
 // Rings: small ones that are asked for much, batches, polled completions, deferred task work.
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -78,11 +79,13 @@ void batches(ScenarioRun& run) {
   std::size_t bytes = 0;
   for (const Answer* answer : answers) {
     if (answer->res < 0) run.ended("read", answer->res);
-    bytes += answer->res > 0 ? 1 : 0;
+    // One whose completion was lost may have read its byte.
+    bytes += answer->res > 0 || answer->res == -EBADR ? 1 : 0;
   }
   std::string left(6, '\0');
-  if (bytes < 6) bytes += static_cast<std::size_t>(std::max<ssize_t>(::read(pipe.near(), left.data(), 6), 0));
-  run.expect(bytes == 6, "a byte is neither read nor in the pipe");
+  pollfd is_there{pipe.near(), POLLIN, 0};
+  if (bytes < 6 && ::poll(&is_there, 1, 0) > 0) bytes += static_cast<std::size_t>(::read(pipe.near(), left.data(), 6));
+  run.expect(bytes >= 6, "a byte is neither read nor in the pipe");
   loop.destroy();
 }
 

@@ -1,4 +1,4 @@
-// Reads that are given up while others go on.
+// Reads that are given up: while others go on, and when their time is over.
 
 #include <unistd.h>
 
@@ -10,6 +10,8 @@
 
 namespace assay::conformance {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::size_t kTextBytes = 40;
 
@@ -85,6 +87,30 @@ void give_up_by_reference(Kernel& kernel, std::span<PipeRead> reads, const std::
   backend->reset();
 }
 
+int read_in_time_by_reference(Kernel& kernel, const PipeRead& read, std::chrono::nanoseconds limit) {
+  // Told of by the backend's end, too.
+  int result = -EINPROGRESS;
+  int limited = 0;
+  const Result<std::unique_ptr<Backend>> created = Backend::create(kernel);
+  if (!created) return -created.error().code.value();
+  Backend& backend = **created;
+  OperationHandle limiter;
+  const OperationHandle reader = backend.read(read.fd, read.into, kCurrentPosition, [&](int res) {
+    result = res;
+    (void)backend.cancel(limiter);
+  });
+  limiter = backend.timeout(limit, [&](int res) {
+    if (result != -EINPROGRESS) return;
+    limited = res;
+    (void)backend.cancel(reader);
+    // Some kernels cannot, and say so late.
+    limiter = backend.timeout(limit, [&](int) { read.hang_up(); });
+  });
+  const Result<LoopStatus> status = backend.loop();
+  if (!status) return -status.error().code.value();
+  return limited != 0 && result <= 0 ? limited : result;
+}
+
 }  // namespace
 
 void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read) {
@@ -128,9 +154,36 @@ void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read) {
   }
 }
 
+void reads_in_time(ScenarioRun& run, const TimedReader& read) {
+  constexpr std::chrono::nanoseconds kLimit = 10ms;
+  for (const bool has_data : {false, true}) {
+    Ends pipe = Ends::pipe();
+    const std::string text = has_data ? numbered_text(kTextBytes) : std::string();
+    (void)!::write(pipe.far(), text.data(), text.size());
+    std::string into(kTextBytes, '\0');
+    const std::chrono::nanoseconds before = internal::time_of(run.kernel());
+    const int result =
+        read(run.kernel(), {.fd = pipe.near(), .into = room_in(into), .hang_up = [&] { pipe.close_far(); }}, kLimit);
+    if (result == -ETIME) {
+      run.expect(internal::time_of(run.kernel()) - before >= kLimit, "the read is given up before its time is over");
+      // One that could not be read at once may have lost its time.
+      run.expect(!has_data || run.fired_any_of({FaultPointId::kCqeEintr, FaultPointId::kCqeEagain}),
+                 "the read is given up though there is something to read");
+      continue;
+    }
+    if (!run.ended("the read", result < 0 ? result : 0)) continue;
+    const bool may_be_less = run.fired_any_of({FaultPointId::kCqeShort, FaultPointId::kCqeEof});
+    run.expect(may_be_less || static_cast<std::size_t>(result) == text.size(), "the read brings less than there is");
+    run.expect(into.compare(0, static_cast<std::size_t>(result), text, 0, static_cast<std::size_t>(result)) == 0,
+               "the read brings something else");
+  }
+}
+
 void internal::add_cancel_trials(std::vector<Trial>& trials) {
   trials.push_back({"gives-up-some-reads", "Reads that are given up end, and the others bring what they were to.",
                     [](ScenarioRun& run) { gives_up_some_reads(run, give_up_by_reference); }});
+  trials.push_back({"reads-in-time", "A read ends when its time is over, or brings what there is.",
+                    [](ScenarioRun& run) { reads_in_time(run, read_in_time_by_reference); }});
 }
 
 }  // namespace assay::conformance

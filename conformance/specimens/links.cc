@@ -102,6 +102,46 @@ int write_chain(SmallLoop& loop, int fd, std::span<const std::span<const std::by
   return loop.error();
 }
 
+// A read with a LINK_TIMEOUT behind it, which says how it was: -ECANCELED when the read was first, -ETIME when it has
+// ended the read, -ENOENT or -EALREADY when it could not, and -EINVAL when the kernel took the read alone.
+TimedReader limited_reader(bool defect) {
+  return [defect](Kernel& kernel, const PipeRead& read, std::chrono::nanoseconds limit) {
+    constexpr unsigned kMostTries = 3;
+    SmallLoop loop(kernel);
+    __kernel_timespec time{.tv_sec = 0, .tv_nsec = limit.count()};
+    int result = 0;
+    int limited = 0;
+    std::uint64_t reading = 0;
+    const auto prepare_read = [&](io_uring_sqe& sqe) {
+      io_uring_prep_read(&sqe, read.fd, read.into.data(), static_cast<unsigned>(read.into.size()), ~std::uint64_t{0});
+      sqe.flags |= IOSQE_IO_LINK;
+    };
+    const auto is_missed = [&] { return limited == -ENOENT || limited == -EALREADY; };
+    const auto told_of_limit = [&](const io_uring_cqe& cqe) {
+      limited = cqe.res;
+      if (limited == -EINVAL || (is_missed() && !defect)) loop.cancel(reading);
+    };
+    const auto has_to_be_repeated = [&] {
+      return limited == -EINVAL ? result == -ECANCELED
+                                : limited == -ECANCELED && (result == -EINTR || result == -EAGAIN);
+    };
+    unsigned tries = 0;
+    do {
+      result = -EINPROGRESS;
+      limited = 0;
+      reading =
+          loop.start_chain({{prepare_read, [&](const io_uring_cqe& cqe) { result = cqe.res; }},
+                            {[&](io_uring_sqe& sqe) { io_uring_prep_link_timeout(&sqe, &time, 0); }, told_of_limit}})
+              .front();
+      loop.run_until([&] { return defect && is_missed(); });
+    } while (loop.error() == 0 && has_to_be_repeated() && ++tries < kMostTries);
+    if (loop.error() != 0) return loop.error();
+    if (limited == -EINVAL) return result == -ECANCELED ? limited : result;
+    if (result > 0 || limited == -ECANCELED) return result;
+    return -ETIME;
+  };
+}
+
 OrderedWriter ordered_writer(bool defect) {
   return [defect](Kernel& kernel, int fd, std::span<const std::span<const std::byte>> parts) {
     ChainAcrossSubmissions loop(kernel, defect);
@@ -112,6 +152,10 @@ OrderedWriter ordered_writer(bool defect) {
 }  // namespace
 
 void internal::add_link_specimens(std::vector<Specimen>& specimens) {
+  specimens.push_back(specimen_of<TimedReader>(
+      "limit-must-find-its-read", {"B91"},
+      "A LINK_TIMEOUT that says -ENOENT or -EALREADY is taken for one that has ended its read.", "reads-in-time",
+      reads_in_time, limited_reader));
   specimens.push_back(specimen_of<FileWriter>("timeout-cuts-its-chain", {"B89"},
                                               "A request is linked behind a timeout, which cuts the chain when it is "
                                               "over.",

@@ -23,4 +23,10 @@ const Trial* find_trial(std::string_view name) {
   return found != all.end() ? &*found : nullptr;
 }
 
+std::chrono::nanoseconds internal::time_of(Kernel& kernel) {
+  timespec time{};
+  kernel.now(CLOCK_MONOTONIC, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 }  // namespace assay::conformance

@@ -103,6 +103,11 @@ using AbortingReader =
 /// Reads that are given up end, and the others bring what they were to.
 void gives_up_some_reads(ScenarioRun& run, const AbortingReader& read);
 
+/// Reads from a pipe for so long: bytes, or -ETIME when nothing has come. `read` is as above, but alone.
+using TimedReader = std::function<int(Kernel& kernel, const PipeRead& read, std::chrono::nanoseconds limit)>;
+/// A read of an empty pipe ends with -ETIME, not before its time, and one of a full pipe brings what there is.
+void reads_in_time(ScenarioRun& run, const TimedReader& read);
+
 /// Writes parts to a file one after the other, where each must be there before the next is begun: 0.
 using OrderedWriter = std::function<int(Kernel& kernel, int fd, std::span<const std::span<const std::byte>> parts)>;
 /// No part is there whose predecessor is not.
@@ -129,6 +134,9 @@ void add_writing_trials(std::vector<Trial>& trials);
 void add_waiting_trials(std::vector<Trial>& trials);
 void add_socket_trials(std::vector<Trial>& trials);
 void add_cancel_trials(std::vector<Trial>& trials);
+
+/// The Kernel's CLOCK_MONOTONIC.
+std::chrono::nanoseconds time_of(Kernel& kernel);
 
 }  // namespace internal
 }  // namespace assay::conformance

@@ -15,12 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::chrono::nanoseconds time_of(Kernel& kernel) {
-  timespec time{};
-  kernel.now(CLOCK_MONOTONIC, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
 int run_loop(Backend& backend) {
   const Result<LoopStatus> status = backend.loop();
   return status ? 0 : -status.error().code.value();
@@ -54,8 +48,9 @@ int repeat_by_reference(Kernel& kernel, const std::function<bool(int res)>& told
       error = res;
     } else if (!told(res)) {
       over = true;
-      // Where the kernel cannot cancel, the backend's end is the end of it too.
-      if (more && !backend.cancel(handle)) backend.loop_break();
+      // Where the kernel cannot cancel, whether it says so or not, the backend's end is the end of it too.
+      if (more) (void)backend.cancel(handle);
+      backend.loop_break();
     }
   });
   const int failed = run_loop(backend);
@@ -85,10 +80,10 @@ Fd connect_to(const sockaddr_un& address, socklen_t bytes) {
 void sleeps(ScenarioRun& run, const Sleeper& sleep) {
   constexpr unsigned kTimes = 3;
   constexpr std::chrono::nanoseconds kEach = 10ms;
-  const std::chrono::nanoseconds before = time_of(run.kernel());
+  const std::chrono::nanoseconds before = internal::time_of(run.kernel());
   const int result = sleep(run.kernel(), kTimes, kEach);
   if (!run.ended("the wait", result)) return;
-  run.expect(time_of(run.kernel()) - before >= kTimes * kEach, "less time went by than was to be waited");
+  run.expect(internal::time_of(run.kernel()) - before >= kTimes * kEach, "less time went by than was to be waited");
 }
 
 void hears_the_doorbell(ScenarioRun& run, const DoorbellWaiter& wait) {
