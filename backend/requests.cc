@@ -316,7 +316,9 @@ int Requests::submit_and_wait_batch(std::chrono::nanoseconds limit) {
 // as well, for one system call more.
 int Requests::submit_and_poll(std::chrono::nanoseconds timeout) {
   const int taken = submitted(ring_.submit());
-  if (taken < 0 || ring_.sq_ready() != 0 || ring_.cq_ready() != 0) return taken;
+  // What a poll thread has not taken yet it takes while we sleep.
+  const bool takes_itself = (ring_.setup_flags() & IORING_SETUP_SQPOLL) != 0;
+  if (taken < 0 || (ring_.sq_ready() != 0 && !takes_itself) || ring_.cq_ready() != 0) return taken;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
   const timespec time{.tv_sec = seconds.count(), .tv_nsec = (timeout - seconds).count()};
   const int readable = ring_.kernel().wait_readable(ring_.fd(), &time);

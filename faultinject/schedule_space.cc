@@ -110,7 +110,10 @@ FaultPlan ScheduleSpace::random_plan(std::uint64_t number) const {
     if (!is_standing(fault_point(rule.point))) {
       switch (random.below(4)) {
         case 0:
-          rule.when = {.every = 2 + random.below(5)};  // a kernel that never does anything right is none
+          rule.when = {.every = 2 + random.below(5)};
+          // A kernel that never does anything right is none: every second request may be each read of a loop that polls
+          // before it reads again.
+          rule.when.to = rule.when.every * (1 + random.below(10));
           break;
         case 1:
           rule.when = {.from = 1 + random.below(10)};
