@@ -54,15 +54,14 @@ void race(ScenarioRun& run) {
   (void)!::write(pipe.far(), "hello", 5);
   loop.stop(handle, read);
   loop.destroy();
-  std::string left(5, '\0');
   const std::size_t read_bytes = read.res > 0 ? static_cast<std::size_t>(read.res) : 0;
   if (read.res < 0) run.expect(read.res == -ECANCELED || run.allows(read.res), "the read says something else");
   if (read_bytes == 5) {
     run.expect(word == "hello", "the read brings something else");
     return;
   }
-  const ssize_t bytes = ::read(pipe.near(), left.data(), left.size());
-  run.expect(word.substr(0, read_bytes) + left.substr(0, bytes > 0 ? static_cast<std::size_t>(bytes) : 0) == "hello",
+  // What a ring has that cannot be entered any more nobody learns.
+  run.expect(run.fired(FaultPointId::kEnterErrno) || word.substr(0, read_bytes) + left_in(pipe.near(), 5) == "hello",
              "a part of what was written is neither read nor in the pipe");
 }
 

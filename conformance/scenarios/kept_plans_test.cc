@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 
 #include "assay/conformance/scenarios/scenarios.h"
@@ -16,6 +17,10 @@ struct KeptPlan {
   const char* kernel;
   const char* plan;
 };
+
+void PrintTo(const KeptPlan& kept, std::ostream* out) {
+  *out << "assay replay " << kept.scenario << " --kernel " << kept.kernel << " --plan '" << kept.plan << "'";
+}
 
 // In the order in which they were found.
 const KeptPlan kKept[] = {

@@ -1,9 +1,12 @@
 #include "assay/conformance/scenarios/scenario_loop.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 namespace assay::conformance {
 namespace {
@@ -112,6 +115,14 @@ bool ScenarioLoop::stop(OperationHandle handle, const Answer& answer) {
 
 void ScenarioLoop::turns(unsigned count) {
   for (; backend_ != nullptr && count != 0; --count) turn(LoopMode::kNonblock);
+}
+
+std::string left_in(int fd, std::size_t bytes) {
+  std::string text(bytes, '\0');
+  pollfd readable{fd, POLLIN, 0};
+  const ssize_t read = ::poll(&readable, 1, 0) > 0 ? ::read(fd, text.data(), bytes) : 0;
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(read, 0)));
+  return text;
 }
 
 Ends Ends::pipe() {

@@ -111,6 +111,9 @@ class Ends {
   int far_;
 };
 
+/// Up to so many bytes that a pipe or socket has at this moment, by an ordinary read.
+std::string left_in(int fd, std::size_t bytes);
+
 /// A descriptor, closed with it.
 class Fd {
  public:

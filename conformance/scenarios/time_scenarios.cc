@@ -92,7 +92,7 @@ void timeouts(ScenarioRun& run) {
     return;
   }
   run.expect(loop->now() - begin >= 10ms, "a timeout ends early");
-  run.ended("cancel", loop->cancel(handle));
+  if (!long_one.done()) run.ended("cancel", loop->cancel(handle));
   loop.until(long_one);
   run.expect(long_one.res == -ECANCELED || run.allows(long_one.res) || run.hides(IORING_OP_ASYNC_CANCEL),
              "a timeout that is cancelled says something else");
