@@ -127,9 +127,23 @@ void LedgerKernel::took(Ring& ring, const io_uring_sqe& sqe) {
   ++progress_;
 }
 
+// A poll thread gives a batch of SQEs back when it is through with it, and the first completions are there before.
+void LedgerKernel::takes_ahead(Ring& ring, std::uint64_t user_data) {
+  const std::uint32_t first = ring.sq_taken - ring.offered_from;
+  std::uint32_t index = first;
+  while (index < ring.offered.size() && ring.offered[index].user_data != user_data) ++index;
+  if (index >= ring.offered.size()) return;
+  for (std::uint32_t ahead = first; ahead <= index; ++ahead) took(ring, ring.offered[ahead]);
+  ring.sq_taken = ring.offered_from + index + 1;
+}
+
 void LedgerKernel::posted(Ring& ring, const io_uring_cqe& cqe) {
   ++progress_;
-  const auto request = ring.in_flight.find(cqe.user_data);
+  auto request = ring.in_flight.find(cqe.user_data);
+  if (request == ring.in_flight.end() && (ring.setup_flags() & IORING_SETUP_SQPOLL) != 0) {
+    takes_ahead(ring, cqe.user_data);
+    request = ring.in_flight.find(cqe.user_data);
+  }
   if (request == ring.in_flight.end()) {
     ++report_.unasked;
     seen_.push_back({Seen::Kind::kUnasked, cqe.user_data, 0, cqe.res, cqe.flags});
@@ -151,7 +165,8 @@ void LedgerKernel::posted(Ring& ring, const io_uring_cqe& cqe) {
 void LedgerKernel::look_at_sq(Ring& ring) {
   const std::uint32_t head = ring.sq_head();
   const std::uint32_t tail = ring.sq_tail();
-  for (; ring.sq_taken != head; ++ring.sq_taken) {
+  // It may be ahead of the head (see takes_ahead).
+  for (; static_cast<std::int32_t>(head - ring.sq_taken) > 0; ++ring.sq_taken) {
     const std::uint32_t index = ring.sq_taken - ring.offered_from;
     if (index < ring.offered.size()) {
       took(ring, ring.offered[index]);
@@ -215,7 +230,9 @@ void LedgerKernel::look(Ring& ring) {
 void LedgerKernel::leaves(Ring& ring) {
   look(ring);
   if (std::exchange(ring.left, true)) return;
-  const bool reaped_what_is_there = !ring.overran_cq && ring.cq_visible();
+  // Who cannot cancel what is left after drops cannot await it either, and it may come at any moment.
+  const bool may_be_late = ring.told_of_drops && !options_.can_cancel;
+  const bool reaped_what_is_there = !ring.overran_cq && ring.cq_visible() && !may_be_late;
   if (reaped_what_is_there) {
     for (std::uint32_t position = ring.cq_head(); position != ring.cq_tail(); ++position) {
       const io_uring_cqe& cqe = *ring.cqe_at(position);
@@ -315,6 +332,7 @@ int LedgerKernel::enter(int ring_fd, unsigned to_submit, unsigned min_complete, 
   if (ring != nullptr) {
     const std::lock_guard lock(mutex_);
     ring->refuses_to_be_entered = is_final(result);
+    ring->told_of_drops |= result == -EBADR;
   }
   return called(ring.get(), result);
 }

@@ -112,6 +112,7 @@ class LedgerKernel final : public Kernel {
     bool left = false;
     /// The latest enter failed with something that another try would not mend.
     bool refuses_to_be_entered = false;
+    bool told_of_drops = false;  // by -EBADR
     /// By user_data; those of the same one in the order in which they were taken.
     std::unordered_multimap<std::uint64_t, Request> in_flight;
   };
@@ -128,6 +129,7 @@ class LedgerKernel final : public Kernel {
   void look_at_sq(Ring& ring);
   void look_at_cq(Ring& ring);
   void took(Ring& ring, const io_uring_sqe& sqe);
+  void takes_ahead(Ring& ring, std::uint64_t user_data);
   void posted(Ring& ring, const io_uring_cqe& cqe);
   void leaves(Ring& ring);
   void violation(const std::string& breach);

@@ -16,6 +16,7 @@
 #include "assay/faultinject/fault_kernel.h"
 #include "assay/faultinject/kernel_stack.h"
 #include "assay/faultinject/plan_chooser.h"
+#include "assay/mocks/mock_kernel.h"
 #include "assay/mocks/profile.h"
 #include "assay/mocks/sim_kernel.h"
 
@@ -97,6 +98,40 @@ TEST_F(Ledger, LetsAPollBeLeftBehind) {
     ASSERT_EQ(ring.submit(), 1);
   }
   EXPECT_THAT(violations(), IsEmpty());
+}
+
+TEST(LedgerOverAPollThread, KnowsWhatWasTakenByItsCompletion) {
+  testing::NiceMock<MockKernel> kernel;
+  MockRing memory({.sq_entries = 4});
+  kernel.serve(memory);
+  LedgerKernel ledger(kernel);
+  {
+    Result<Ring> ring = Ring::create(ledger, {.sq_entries = 4, .setup_flags = IORING_SETUP_SQPOLL});
+    ASSERT_TRUE(ring) << ring.error().message();
+    for (std::uint64_t user_data = 1; user_data <= 3; ++user_data) {
+      io_uring_sqe* sqe = ring->get_sqe();
+      io_uring_prep_read(sqe, 0, &memory, 1, 0);
+      sqe->user_data = user_data;
+    }
+    // The thread is through with the first two, and has not said so yet.
+    EXPECT_CALL(kernel, enter).WillOnce([&](auto...) {
+      memory.post(2, 1);
+      memory.post(1, 1);
+      return 3;
+    });
+    ASSERT_EQ(ring->submit_and_wait(1), 3);
+    ring->for_each_cqe([](const io_uring_cqe&) {});
+    memory.consume(3);
+    memory.post(3, 1);
+    EXPECT_CALL(kernel, enter).WillOnce(testing::Return(0));
+    ASSERT_EQ(ring->get_events(), 0);
+    ring->for_each_cqe([](const io_uring_cqe&) {});
+  }
+  const LedgerReport report = ledger.finish();
+  EXPECT_THAT(report.violations, IsEmpty());
+  EXPECT_EQ(report.requests, 3u);
+  EXPECT_EQ(report.completions, 3u);
+  EXPECT_EQ(report.unasked, 0u);
 }
 
 TEST_F(Ledger, ExpectsNobodyToCancelWhereTheKernelCannot) {

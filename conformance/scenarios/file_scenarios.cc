@@ -137,8 +137,9 @@ void log_append(ScenarioRun& run) {
     if (!run.ended("submit_chain", loop->submit_chain(chain))) return;
     if (!loop.until(written) || !loop.until(synced)) return;
     const bool is_short = written.res >= 0 && static_cast<std::size_t>(written.res) < text.size();
-    // A chain of which a part is refused at submission is cancelled as a whole.
-    const bool refused = run.fired(FaultPointId::kCqeRefused) && (written.res == -ECANCELED || written.res == -EINVAL);
+    // A chain of which a part is refused at submission is cancelled as a whole; so is one that recovery meets.
+    const bool refused = (run.fired(FaultPointId::kCqeRefused) || run.allows(EBADR)) &&
+                         (written.res == -ECANCELED || written.res == -EINVAL);
     if (is_short || written.res < 0) {
       run.expect(!is_short || run.fired(FaultPointId::kCqeShort), "the write is short, and no fault made it so");
       if (!is_short && !refused) run.ended("the write", written.res);
@@ -232,8 +233,10 @@ void broken_chain(ScenarioRun& run) {
   if (!run.ended("submit_chain", loop->submit_chain(chain)) || !loop.until_answered()) return;
   loop.destroy();
   if (answers[0]->res < 0) {
-    // A chain of which a part is refused at submission is cancelled as a whole. Before 5.18 a file that is none is.
-    const bool refused = run.fired(FaultPointId::kCqeRefused) || !run.profile().semantics.linked_file_at_execution;
+    // A chain of which a part is refused at submission is cancelled as a whole; before 5.18 a file that is none is. So
+    // is one that recovery meets.
+    const bool refused =
+        run.fired(FaultPointId::kCqeRefused) || run.allows(EBADR) || !run.profile().semantics.linked_file_at_execution;
     if (!refused || answers[0]->res != -ECANCELED) run.ended("the first write", answers[0]->res);
     return;
   }
