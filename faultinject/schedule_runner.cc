@@ -230,7 +230,8 @@ std::vector<std::uint64_t> Child::ended(std::vector<ScheduleOutcome>& outcomes) 
   if (!told && begun != 0) {
     const std::uint64_t number = numbers_[begun - 1];
     if (hung_) {
-      outcomes.push_back({number, SweepFinding::Kind::kHang, "it does not end: the time that a schedule may take is over"});
+      outcomes.push_back(
+          {number, SweepFinding::Kind::kHang, "it does not end: the time that a schedule may take is over"});
     } else {
       const std::string how =
           WIFSIGNALED(status) ? signal_words(WTERMSIG(status)) : "exit status " + std::to_string(WEXITSTATUS(status));
