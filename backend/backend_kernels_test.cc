@@ -359,8 +359,9 @@ TEST(BackendOldKernels, ADroppedCompletionIsNoticedByItsCount) {
   ASSERT_TRUE(status.has_value()) << status.error().message();
   EXPECT_EQ(1u, backend->counters().recoveries);
   EXPECT_EQ(1u, backend->counters().lost);
-  EXPECT_EQ(std::vector<int>{-EBADR}, one.results);
-  EXPECT_EQ(std::vector<int>{0}, two.results);
+  // A CQ that is full has what the loop waits for, so it is not the first that is lost.
+  EXPECT_EQ(std::vector<int>{0}, one.results);
+  EXPECT_EQ(std::vector<int>{-EBADR}, two.results);
 }
 
 TEST(BackendOldKernels, WhatCouldNotBeHadIsSaid) {

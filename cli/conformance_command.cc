@@ -46,6 +46,8 @@ void add_conformance_command(CLI::App& program, Run& run) {
       ->add_option("--moment-ms", options->moment_ms, "Real time that behaviours let pass; more on a slow machine (2)")
       ->check(CLI::Range(1, 10000))
       ->type_name("MS");
+  command->add_option("--jobs", options->jobs, "Processes that run tests side by side; by default one a CPU")
+      ->type_name("N");
   command
       ->add_option("--filter", options->filter,
                    "Tests to run, as a glob (repeatable): a suite, SUITE.BEHAVIOUR or SUITE.BEHAVIOUR/KERNEL")

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -47,6 +48,10 @@ std::vector<Behaviour> specimen(std::string_view which) {
     add(behaviours, "NeedsTheImpossible", {.since = {99, 0}}, nothing);
   } else if (which == "leaking") {
     add(behaviours, "LeavesAFdOpen", {}, [](KernelUnderTest&) { EXPECT_GE(::dup(0), 0); });
+  } else if (which == "crashing") {
+    for (const char* name : {"First", "Second"}) add(behaviours, name, {}, nothing);
+    add(behaviours, "TakesItsProcessDown", {}, [](KernelUnderTest&) { std::abort(); });
+    for (const char* name : {"Fourth", "Fifth", "Sixth"}) add(behaviours, name, {}, nothing);
   } else if (which == "throwing") {
     add(behaviours, "EndsSilently", {}, [](KernelUnderTest&) { throw BodyEnded(); });
   }
@@ -74,6 +79,7 @@ int main(int argc, char** argv) {
     if (name == "--plan") options.plan = argv[i + 1];
     if (name == "--trace") options.trace = argv[i + 1];
     if (name == "--seed") options.seed = std::stoull(argv[i + 1]);
+    if (name == "--jobs") options.jobs = static_cast<unsigned>(std::stoul(argv[i + 1]));
     if (name == "--list") options.list = true;
   }
   const SuiteSet set{

@@ -103,6 +103,32 @@ class TemporaryFile {
   std::string path_;
 };
 
+TEST(Framework, ATestThatTakesItsProcessDownHasFailed) {
+  const Outcome result = run("crashing --jobs 2" + std::string(kOnSim));
+  EXPECT_EQ(result.status, 1) << result.output;
+  EXPECT_THAT(
+      result.output,
+      AllOf(HasSubstr("Specimen.TakesItsProcessDown/sim_linux_6.12.0 failed on sim:linux-6.12.0:\n    it took "
+                      "its process down: SIGABRT\n"),
+            HasSubstr("those of its share behind that did not run"), HasSubstr("\n4 passed, 1 failed, 0 skipped\n")));
+}
+
+TEST(Framework, ManyProcessesFindWhatOneFinds) {
+  const auto found = [](const std::string& jobs) {
+    const TemporaryFile junit;
+    const Outcome result = run("failing --jobs " + jobs + " --junit " + junit.path() + kOnSim);
+    EXPECT_EQ(result.status, 1) << result.output;
+    std::string tests;
+    const std::string xml = file_text(junit.path());
+    for (std::size_t at = 0; (at = xml.find("<testcase name=", at)) != std::string::npos; ++at) {
+      tests += xml.substr(at, xml.find(" time=", at) - at) + "\n";
+    }
+    return tests + result.output.substr(result.output.find("\nFailed:"));
+  };
+  EXPECT_EQ(found("1"), found("2"));
+  EXPECT_EQ(found("1"), found("7"));
+}
+
 TEST(Framework, PassesASuiteThatPasses) {
   const Outcome result = run("passing" + std::string(kOnSim));
   EXPECT_EQ(result.status, 0) << result.output;

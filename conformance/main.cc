@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: assay-conformance [--kernel NAME]... [--filter GLOB]... [--plan PLAN] [--seed N] [--trace FILE]\n"
     "                         [--junit FILE] [--profile-json FILE] [--whole-machine]\n"
-    "                         [--moment-ms MS] [--list]\n"
+    "                         [--moment-ms MS] [--jobs N] [--list]\n"
     "\n"
     "Holds kernels, real and simulated, and the backend on them to what io_uring promises.\n"
     "\n"
@@ -29,6 +29,7 @@ constexpr std::string_view kUsage =
     "  --profile-json FILE  writes the first kernel's profile, as found\n"
     "  --whole-machine      runs suites that change this machine too: for guests of the matrix\n"
     "  --moment-ms MS       the real time that behaviours let pass (2); more on a slow machine\n"
+    "  --jobs N             processes that run tests side by side; by default one a CPU\n"
     "  --list               prints the tests' names and runs nothing\n"
     "\n"
     "GoogleTest's flags (--gtest_filter, --gtest_repeat ...) work as well.\n";
@@ -86,6 +87,8 @@ int main(int argc, char** argv) {
       options.seed = number(name, value);
     } else if (name == "--moment-ms") {
       options.moment_ms = static_cast<unsigned>(number(name, value));
+    } else if (name == "--jobs") {
+      options.jobs = static_cast<unsigned>(number(name, value));
     } else if (name == "--trace") {
       options.trace = value;
     } else if (name == "--junit") {

@@ -1,10 +1,13 @@
 #include "assay/conformance/runner.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +17,7 @@
 #include "assay/conformance/backend_case.h"
 #include "assay/conformance/behaviour.h"
 #include "assay/conformance/report.h"
+#include "assay/conformance/test_processes.h"
 
 namespace assay::conformance {
 namespace {
@@ -73,91 +77,77 @@ std::optional<std::string> apply_filter(const std::vector<std::string>& patterns
   return std::nullopt;
 }
 
-/// Shows a line a suite that grows by a character a test, what failed at once and in full, and keeps it all.
-class ProgressListener final : public testing::EmptyTestEventListener {
+/// Shows a line a suite that grows by a character a test, and what failed at once and in full. Where several suites
+/// run side by side, the lines of later ones wait for their turn.
+class ProgressLines {
  public:
-  ProgressListener(ConformanceReport& report, bool color, std::ostream& out)
-      : report_(report), color_(color), out_(out) {
-    for (const RegisteredTest& test : registered_tests()) registered_[{test.suite, test.name}] = &test;
+  ProgressLines(bool color, std::ostream& out) : color_(color), out_(out) {}
+
+  /// So many tests of the suite will end, after those of the suites before.
+  void expect(const std::string& suite, int tests) { suites_.push_back({suite, tests, {}, false}); }
+
+  void ended(const TestReport& test) {
+    std::size_t place = shown_;
+    while (place < suites_.size() && suites_[place].name != test.suite) ++place;
+    if (place == suites_.size()) return;
+    suites_[place].waiting += text_of(test);
+    --suites_[place].left;
+    show();
   }
 
-  void OnTestSuiteStart(const testing::TestSuite& suite) override { out_ << suite.name() << ' ' << std::flush; }
-
-  void OnTestStart(const testing::TestInfo& /*test*/) override { started_ = std::chrono::steady_clock::now(); }
-
-  void OnTestEnd(const testing::TestInfo& test) override {
-    const RegisteredTest& registered = *registered_.at({test.test_suite_name(), test.name()});
-    TestReport entry{.suite = test.test_suite_name(),
-                     .name = test.name(),
-                     .kernel = registered.kernel,
-                     .variant = registered.variant,
-                     .outcome = Outcome::kPassed,
-                     .message = {},
-                     .duration = std::chrono::steady_clock::now() - started_};
-    const testing::TestResult& result = *test.result();
-    if (result.Failed()) {
-      entry.outcome = Outcome::kFailed;
-      entry.message = failures_of(result);
-    } else if (result.Skipped()) {
-      entry.outcome = Outcome::kSkipped;
-      entry.message = skip_reason_of(result);
+  /// The tests are over: shows what waits for those that never ended.
+  void finish() {
+    for (; shown_ < suites_.size(); ++shown_) {
+      show_line(suites_[shown_]);
+      if (suites_[shown_].begun) out_ << std::endl;
     }
-    show(entry);
-    report_.tests.push_back(std::move(entry));
   }
-
-  void OnTestSuiteEnd(const testing::TestSuite& /*suite*/) override { out_ << std::endl; }
 
  private:
-  static std::string failures_of(const testing::TestResult& result) {
-    std::string text;
-    for (int i = 0; i < result.total_part_count(); ++i) {
-      const testing::TestPartResult& part = result.GetTestPartResult(i);
-      if (!part.failed()) continue;
-      const std::string_view file = part.file_name() == nullptr ? std::string_view() : part.file_name();
-      text += std::string(file.substr(file.rfind('/') + 1));
-      if (part.line_number() >= 0) text += ":" + std::to_string(part.line_number());
-      text += std::string(": ") + part.message() + "\n";
+  struct Suite {
+    std::string name;
+    int left;
+    std::string waiting;
+    bool begun;
+  };
+
+  void show_line(Suite& suite) {
+    if (suite.waiting.empty()) return;
+    if (!std::exchange(suite.begun, true)) out_ << suite.name << ' ';
+    out_ << std::exchange(suite.waiting, {}) << std::flush;
+  }
+
+  void show() {
+    for (; shown_ < suites_.size(); ++shown_) {
+      show_line(suites_[shown_]);
+      if (suites_[shown_].left != 0) return;
+      if (suites_[shown_].begun) out_ << std::endl;
+    }
+  }
+
+  std::string text_of(const TestReport& test) const {
+    switch (test.outcome) {
+      case Outcome::kPassed:
+        return ".";
+      case Outcome::kSkipped:
+        return "-";
+      case Outcome::kFailed:
+        break;
+    }
+    std::string text = (color_ ? "\033[31m!\033[0m" : "!") + std::string("\n  ") + test.suite + '.' + test.name +
+                       " failed on " + test.kernel + ":\n";
+    for (std::size_t begin = 0; begin < test.message.size();) {
+      const std::size_t end = std::min(test.message.find('\n', begin), test.message.size());
+      text += "    " + test.message.substr(begin, end - begin) + '\n';
+      begin = end + 1;
     }
     return text;
   }
 
-  static std::string skip_reason_of(const testing::TestResult& result) {
-    for (int i = 0; i < result.total_part_count(); ++i) {
-      const testing::TestPartResult& part = result.GetTestPartResult(i);
-      if (!part.skipped()) continue;
-      std::string reason = part.message();
-      return reason.substr(0, reason.find('\n'));
-    }
-    return {};
-  }
-
-  void show(const TestReport& test) {
-    switch (test.outcome) {
-      case Outcome::kPassed:
-        out_ << '.';
-        break;
-      case Outcome::kSkipped:
-        out_ << '-';
-        break;
-      case Outcome::kFailed:
-        out_ << (color_ ? "\033[31m!\033[0m" : "!") << "\n  " << test.suite << '.' << test.name << " failed on "
-             << test.kernel << ":\n";
-        for (std::size_t begin = 0; begin < test.message.size();) {
-          const std::size_t end = std::min(test.message.find('\n', begin), test.message.size());
-          out_ << "    " << test.message.substr(begin, end - begin) << '\n';
-          begin = end + 1;
-        }
-        break;
-    }
-    out_ << std::flush;
-  }
-
-  ConformanceReport& report_;
   bool color_;
   std::ostream& out_;
-  std::map<std::pair<std::string, std::string>, const RegisteredTest*> registered_;
-  std::chrono::steady_clock::time_point started_;
+  std::vector<Suite> suites_;
+  std::size_t shown_ = 0;  // suites whose line is complete
 };
 
 int bad_input(const std::string& line) {
@@ -207,6 +197,44 @@ void initialise_googletest() {
   testing::InitGoogleTest(&argc, argv);
 }
 
+/// Whether GoogleTest was told, by its flags or its environment, which tests to run how often in which order, or to
+/// write a file about all of them.
+bool googletest_decides() {
+  return std::getenv("GTEST_TOTAL_SHARDS") != nullptr || testing::GTEST_FLAG(filter) != "*" ||
+         testing::GTEST_FLAG(repeat) != 1 || testing::GTEST_FLAG(shuffle) || testing::GTEST_FLAG(list_tests) ||
+         !testing::GTEST_FLAG(output).empty() || testing::GTEST_FLAG(break_on_failure) ||
+         testing::GTEST_FLAG(fail_fast);
+}
+
+unsigned jobs_of(const ConformanceOptions& options) {
+  // One trace is written by one process, and a machine's suites want it to themselves.
+  if (!options.trace.empty() || options.whole_machine) return 1;
+  if (options.jobs != 0) return options.jobs;
+  cpu_set_t cpus;
+  return ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? static_cast<unsigned>(CPU_COUNT(&cpus)) : 1;
+}
+
+/// Runs what is selected in so many processes, and puts it into the report in the order in which it was registered.
+void run_side_by_side(unsigned jobs, const std::vector<std::string>& filter, ProgressLines& lines,
+                      ConformanceReport& report) {
+  std::map<std::string, int> counts;
+  std::vector<std::string> suites;
+  std::map<std::pair<std::string, std::string>, std::size_t> places;
+  for (const RegisteredTest& test : registered_tests()) {
+    places.emplace(std::pair(test.suite, test.name), places.size());
+    if (is_selected(filter, test) && counts[test.suite]++ == 0) suites.push_back(test.suite);
+  }
+  for (const std::string& suite : suites) lines.expect(suite, counts[suite]);
+  std::vector<std::string> problems = run_tests_in_processes(jobs, [&](TestReport test) {
+    lines.ended(test);
+    report.tests.push_back(std::move(test));
+  });
+  std::move(problems.begin(), problems.end(), std::back_inserter(report.problems));
+  std::sort(report.tests.begin(), report.tests.end(), [&](const TestReport& a, const TestReport& b) {
+    return places.at({a.suite, a.name}) < places.at({b.suite, b.name});
+  });
+}
+
 }  // namespace
 
 int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets, std::ostream& out) {
@@ -219,6 +247,7 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
     set.register_suites(*kernels);
     if (registered_tests().size() == before) report.problems.push_back("the " + set.name + " suites have no tests");
   }
+  const bool alone = googletest_decides();
   if (const std::optional<std::string> idle = apply_filter(options.filter)) {
     return bad_input("filter '" + *idle + "' matches no test; --list shows them all, and '*' stands for anything");
   }
@@ -254,10 +283,18 @@ int run_suites(const ConformanceOptions& options, std::span<const SuiteSet> sets
   delete listeners.Release(listeners.default_result_printer());
   // This XML is ours to write, and GoogleTest in a guest of the matrix is told to write it too.
   if (junit.is_open()) delete listeners.Release(listeners.default_xml_generator());
-  auto* progress = new ProgressListener(report, options.color, out);
-  listeners.Append(progress);
-  const int status = RUN_ALL_TESTS();
-  delete listeners.Release(progress);
+  ProgressLines lines(options.color, out);
+  int status = 0;
+  if (const unsigned jobs = alone ? 1 : jobs_of(options); jobs > 1) {
+    run_side_by_side(jobs, options.filter, lines, report);
+  } else {
+    status = run_tests_here([&](const std::string& suite, int tests) { lines.expect(suite, tests); },
+                            [&](TestReport test) {
+                              lines.ended(test);
+                              report.tests.push_back(std::move(test));
+                            });
+  }
+  lines.finish();
 
   if (options.kernels.empty() && options.filter.empty()) find_idle_suites(report);
   if (status != 0 && report.count(Outcome::kFailed) == 0) {

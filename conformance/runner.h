@@ -35,6 +35,9 @@ struct ConformanceOptions {
   /// The time that the backend's behaviours let pass where it is real. A slow machine, such as one that is emulated,
   /// gets too little done in the usual 2 ms.
   unsigned moment_ms = 2;
+  /// Processes that run tests side by side; 0 is one a CPU. Always one with a trace, with --whole-machine, and where
+  /// GoogleTest's own flags say which tests are run.
+  unsigned jobs = 0;
   /// Print the tests' names and run nothing.
   bool list = false;
   /// Colour the output.
