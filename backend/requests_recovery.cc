@@ -120,13 +120,18 @@ bool Requests::ask_for_fates() {
       Slot& slot = table_[index];
       if (slot.state != SlotState::kSubmitted || slot.fate != Fate::kUnknown) continue;
       io_uring_sqe* sqe = ring_.get_sqe();
+      // A poll thread may not have taken yet what was asked before.
+      if (sqe == nullptr && asked.empty() && make_room()) sqe = ring_.get_sqe();
       if (sqe == nullptr) break;
       io_uring_prep_cancel64(sqe, table_.user_data(index), 0);
       sqe->user_data = table_.cancel_user_data(index);
       ++counters_.submitted;
       asked.push_back({index, slot.generation});
     }
-    if (asked.empty()) break;
+    if (asked.empty()) {
+      again |= index < table_.size();
+      break;
+    }
     const auto is_unknown = [this](const Queued& queued) {
       const Slot& slot = table_[queued.index];
       return slot.generation == queued.generation && slot.state == SlotState::kSubmitted && slot.fate == Fate::kUnknown;
