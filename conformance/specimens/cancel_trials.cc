@@ -91,11 +91,12 @@ int read_in_time_by_reference(Kernel& kernel, const PipeRead& read, std::chrono:
   // Told of by the backend's end, too.
   int result = -EINPROGRESS;
   int limited = 0;
+  OperationHandle limiter;
+  OperationHandle reader;
   const Result<std::unique_ptr<Backend>> created = Backend::create(kernel);
   if (!created) return -created.error().code.value();
   Backend& backend = **created;
-  OperationHandle limiter;
-  const OperationHandle reader = backend.read(read.fd, read.into, kCurrentPosition, [&](int res) {
+  reader = backend.read(read.fd, read.into, kCurrentPosition, [&](int res) {
     result = res;
     (void)backend.cancel(limiter);
   });
