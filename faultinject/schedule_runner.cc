@@ -94,7 +94,7 @@ std::string signal_words(int signal) {
 // One child and what it was given.
 class Child {
  public:
-  Child(std::vector<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
+  explicit Child(std::vector<std::uint64_t> numbers) : numbers_(std::move(numbers)) {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child() {

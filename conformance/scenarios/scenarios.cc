@@ -5,7 +5,7 @@
 namespace assay::conformance {
 
 std::span<const Scenario> backend_scenarios() {
-  static const std::vector<Scenario> kScenarios = [] {
+  static const std::vector<Scenario> all = [] {
     std::vector<Scenario> scenarios;
     internal::add_file_scenarios(scenarios);
     internal::add_socket_scenarios(scenarios);
@@ -17,7 +17,7 @@ std::span<const Scenario> backend_scenarios() {
     internal::add_life_scenarios(scenarios);
     return scenarios;
   }();
-  return kScenarios;
+  return all;
 }
 
 const Scenario* find_scenario(std::string_view name) {
