@@ -218,6 +218,9 @@ class Backend final : public Operations {
     Backend& backend_;
   };
 
+  // The time of a wait without a limit.
+  static constexpr std::chrono::nanoseconds kNoLimit{-1};
+
   Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd);
 
   void end();

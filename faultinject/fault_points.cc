@@ -36,8 +36,7 @@ constexpr FaultPoint kPoints[] = {
     {Id::kSetupFeatureAbsent, "assay/setup/feature-absent",
      "io_uring_setup does not announce the feature, and what came with it is refused with -EINVAL.",
      "A kernel older than the feature. Only features that announce an offer can be hidden; one that says how the "
-     "kernel "
-     "behaves must be taken from a profile (sim:PROFILE-BIT).",
+     "kernel behaves must be taken from a profile (sim:PROFILE-BIT).",
      "a setup that would announce the feature", kBoth, kTakesBit, kTakesBit, kTellsUnsupported},
     {Id::kMapEnomem, "assay/map/enomem",
      "mmap of ring memory fails with -ENOMEM; the ring's fd is there and must be closed.",
@@ -64,8 +63,7 @@ constexpr FaultPoint kPoints[] = {
      "an enter that submits or waits", kBoth, 0, 0},
     {Id::kEnterEintrMasked, "assay/enter/eintr-masked",
      "io_uring_enter returns how many SQEs it took, but its wait was cut short: fewer completions may be there than "
-     "asked "
-     "for.",
+     "asked for.",
      "A signal ends the wait after something was submitted: the count hides the error. All kernels.",
      "an enter that submits and waits", kBoth, 0, 0},
     {Id::kEnterEagain, "assay/enter/eagain", "io_uring_enter fails with -EAGAIN; nothing was submitted.",
@@ -74,8 +72,7 @@ constexpr FaultPoint kPoints[] = {
     {Id::kEnterEbusy, "assay/enter/ebusy",
      "io_uring_enter fails with -EBUSY; nothing was submitted. Completions must be reaped first.",
      "The overflow backlog cannot be flushed because the CQ is full: for a submission from 5.5 to about 5.13, for a "
-     "wait "
-     "as io_uring_enter(2) has it to this day.",
+     "wait as io_uring_enter(2) has it to this day.",
      "an enter that submits or waits, without SQPOLL", kBoth, 0, 0},
     {Id::kEnterEbadr, "assay/enter/ebadr",
      "A wait that would have slept fails with -EBADR: completions were dropped. Where SQEs were submitted too, their "
@@ -86,8 +83,7 @@ constexpr FaultPoint kPoints[] = {
      "assay/enter/errno",
      "io_uring_enter fails with the given errno; nothing was submitted.",
      "EEXIST for the wrong thread under SINGLE_ISSUER (6.0), EOWNERDEAD for a poll thread that died, ENXIO for a ring "
-     "that "
-     "is torn down, EFAULT for a bad argument.",
+     "that is torn down, EFAULT for a bad argument.",
      "an enter",
      kBoth,
      kTakesErrno,
@@ -172,7 +168,8 @@ constexpr FaultPoint kPoints[] = {
     {Id::kCqeCancelEnoent, "assay/cqe/cancel-enoent",
      "A cancelation of one request, or the LINK_TIMEOUT behind it, says -ENOENT although it is in flight, and leaves "
      "it there.",
-     "The request is on its way between two states when it is looked for (24 of 3,000 on an emulated 6.1). All kernels.",
+     "The request is on its way between two states when it is looked for (24 of 3,000 on an emulated 6.1). All "
+     "kernels.",
      "a cancelation of one request, or a LINK_TIMEOUT that fires", kSimulation, kTakesSqeFilter, 0},
     {Id::kCqeCancelEalready, "assay/cqe/cancel-ealready",
      "A cancelation of one request, or the LINK_TIMEOUT behind it, says -EALREADY: it was running, and is interrupted.",
