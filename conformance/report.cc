@@ -7,9 +7,12 @@
 #include <string_view>
 #include <utility>
 
+#include "assay/faultinject/xml_text.h"
+
 namespace assay::conformance {
 namespace {
 
+using assay::internal::xml_text;
 using Outcome = TestReport::Outcome;
 
 struct Cell {
@@ -49,37 +52,6 @@ std::string seconds(std::chrono::nanoseconds duration) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(6) << std::chrono::duration<double>(duration).count();
   return text.str();
-}
-
-/// A character reference for what XML reserves, '?' for what it cannot carry at all.
-std::string xml(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\n':
-        escaped += "&#10;";
-        break;
-      case '\t':
-        escaped += "&#9;";
-        break;
-      // Bytes beyond ASCII may be halves of a broken sequence, which no reader accepts.
-      default:
-        escaped += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
-    }
-  }
-  return escaped;
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -188,22 +160,23 @@ void write_junit(const ConformanceReport& report, std::ostream& out) {
       sum.add(test.outcome);
       duration += test.duration;
     }
-    out << "  <testsuite name=\"" << xml(suite) << "\" tests=\"" << sum.passed + sum.skipped + sum.failed
+    out << "  <testsuite name=\"" << xml_text(suite) << "\" tests=\"" << sum.passed + sum.skipped + sum.failed
         << "\" failures=\"" << sum.failed << "\" errors=\"0\" skipped=\"" << sum.skipped << "\" time=\""
         << seconds(duration) << "\">\n";
     for (const TestReport& test : report.tests) {
       if (test.suite != suite) continue;
-      out << "    <testcase name=\"" << xml(test.name) << "\" classname=\"" << xml(suite) << "\" time=\""
-          << seconds(test.duration) << "\"><properties><property name=\"kernel\" value=\"" << xml(test.kernel)
-          << "\"/><property name=\"variant\" value=\"" << xml(test.variant) << "\"/></properties>";
+      out << "    <testcase name=\"" << xml_text(test.name) << "\" classname=\"" << xml_text(suite) << "\" time=\""
+          << seconds(test.duration) << "\"><properties><property name=\"kernel\" value=\"" << xml_text(test.kernel)
+          << "\"/><property name=\"variant\" value=\"" << xml_text(test.variant) << "\"/></properties>";
       switch (test.outcome) {
         case Outcome::kPassed:
           break;
         case Outcome::kSkipped:
-          out << "<skipped message=\"" << xml(test.message) << "\"/>";
+          out << "<skipped message=\"" << xml_text(test.message) << "\"/>";
           break;
         case Outcome::kFailed:
-          out << "<failure message=\"" << xml(first_line(test.message)) << "\">" << xml(test.message) << "</failure>";
+          out << "<failure message=\"" << xml_text(first_line(test.message)) << "\">" << xml_text(test.message)
+              << "</failure>";
           break;
       }
       out << "</testcase>\n";
@@ -219,12 +192,13 @@ void write_junit(const ConformanceReport& report, std::ostream& out) {
         << report.problems.size() + static_cast<std::size_t>(required) << "\" errors=\"0\" skipped=\""
         << report.unavailable.size() - static_cast<std::size_t>(required) << "\" time=\"0\">\n";
     for (const UnavailableKernel& kernel : report.unavailable) {
-      out << "    <testcase name=\"" << xml(kernel.name) << " is available\" classname=\"run\" time=\"0\"><"
-          << (kernel.required ? "failure" : "skipped") << " message=\"" << xml(kernel.reason) << "\"/></testcase>\n";
+      out << "    <testcase name=\"" << xml_text(kernel.name) << " is available\" classname=\"run\" time=\"0\"><"
+          << (kernel.required ? "failure" : "skipped") << " message=\"" << xml_text(kernel.reason)
+          << "\"/></testcase>\n";
     }
     for (const std::string& problem : report.problems) {
-      out << "    <testcase name=\"every suite runs\" classname=\"run\" time=\"0\"><failure message=\"" << xml(problem)
-          << "\"/></testcase>\n";
+      out << "    <testcase name=\"every suite runs\" classname=\"run\" time=\"0\"><failure message=\""
+          << xml_text(problem) << "\"/></testcase>\n";
     }
     out << "  </testsuite>\n";
   }

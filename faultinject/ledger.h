@@ -57,8 +57,7 @@ struct LedgerReport {
 ///   then (a poll or a timeout may be left behind, which the kernel ends by itself); unless the kernel refuses to be
 ///   entered for good;
 /// - every completion of a request is reaped before its ring is closed, and the CQ's head never passes its tail, nor
-/// the
-///   SQ's tail its head by more than the SQ has entries;
+///   the SQ's tail its head by more than the SQ has entries;
 /// - rings are closed and their memory is unmapped, once;
 /// - something goes on: no wait for what never comes, no spinning.
 ///

@@ -5,9 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "assay/faultinject/xml_text.h"
+
 namespace assay {
 namespace {
 
+using internal::xml_text;
 using Json = nlohmann::ordered_json;
 
 constexpr SweepFinding::Kind kKinds[] = {SweepFinding::Kind::kViolation, SweepFinding::Kind::kStuck,
@@ -27,32 +30,6 @@ std::string printable(std::string_view text) {
     clean += (byte >= 0x20 && byte < 0x7f) || c == '\n' ? c : '?';
   }
   return clean;
-}
-
-std::string xml(std::string_view text) {
-  std::string escaped;
-  for (const char c : printable(text)) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\n':
-        escaped += "&#10;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
 }
 
 std::string shell_quoted(const std::string& text) { return "'" + text + "'"; }
@@ -225,16 +202,16 @@ void write_sweep_junit(const SweepReport& report, std::ostream& out) {
   }
   out << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites tests=\"" << report.scenarios.size()
       << "\" failures=\"" << failures << "\" errors=\"0\" time=\"" << fixed(seconds, 3)
-      << "\">\n<testsuite name=\"Sweep " << xml(report.kernel) << "\" tests=\"" << report.scenarios.size()
+      << "\">\n<testsuite name=\"Sweep " << xml_text(report.kernel) << "\" tests=\"" << report.scenarios.size()
       << "\" failures=\"" << failures << "\" errors=\"0\" skipped=\"" << skipped << "\" time=\"" << fixed(seconds, 3)
       << "\">\n";
   for (const ScenarioReport& scenario : report.scenarios) {
-    out << "<testcase classname=\"Sweep\" name=\"" << xml(scenario.scenario) << "\" time=\""
+    out << "<testcase classname=\"Sweep\" name=\"" << xml_text(scenario.scenario) << "\" time=\""
         << fixed(scenario.seconds, 3) << "\">";
-    if (!scenario.lacks.empty()) out << "\n<skipped message=\"needs " << xml(scenario.lacks) << "\"/>";
+    if (!scenario.lacks.empty()) out << "\n<skipped message=\"needs " << xml_text(scenario.lacks) << "\"/>";
     for (const SweepFinding& finding : scenario.findings) {
-      out << "\n<failure message=\"" << xml(format_fault_plan(finding.plan)) << "\">" << xml(finding.what) << "&#10;"
-          << xml(replay_line(report, finding)) << "</failure>";
+      out << "\n<failure message=\"" << xml_text(format_fault_plan(finding.plan)) << "\">" << xml_text(finding.what)
+          << "&#10;" << xml_text(replay_line(report, finding)) << "</failure>";
     }
     out << "</testcase>\n";
   }
