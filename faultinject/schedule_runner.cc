@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <utility>
@@ -26,6 +27,9 @@ using Clock = std::chrono::steady_clock;
 
 // Schedules a child: forking costs as much as one or two of them.
 constexpr std::size_t kSchedulesOfAChild = 256;
+// Memory that a child may map beyond what it begins with, so that a loop which grows without end does not take the
+// machine along.
+constexpr rlim_t kMostMemory = rlim_t{1} << 30;
 // How much of what a child wrote to standard error is told.
 constexpr std::size_t kMostOfStderr = 4096;
 // How often the parent looks whether a child still goes on.
@@ -91,6 +95,14 @@ std::string signal_words(int signal) {
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
 }
 
+void limit_memory() {
+  unsigned long pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;  // mapped by now, which under a sanitizer is a lot
+  const rlim_t most = pages * static_cast<unsigned long>(::sysconf(_SC_PAGESIZE)) + kMostMemory;
+  const rlimit memory{most, most};
+  if (pages != 0) ::setrlimit(RLIMIT_AS, &memory);
+}
+
 // One child and what it was given.
 class Child {
  public:
@@ -151,6 +163,7 @@ void Child::serve(int pipe, const Scenario& scenario, const ScenarioKernel& kern
                   const std::function<FaultPlan(std::uint64_t)>& plan) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
+  limit_memory();
   ::dup2(stderr_.get(), STDERR_FILENO);
   for (std::size_t i = 0; i < numbers_.size(); ++i) {
     const std::uint64_t number = numbers_[i];

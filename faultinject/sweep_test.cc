@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -107,6 +108,21 @@ TEST(Sweep, ACrashIsOneFindingAndTheOthersGoOn) {
   EXPECT_THAT(report.findings[0].what, AllOf(HasSubstr("SIGTERM"), HasSubstr("so it ends")));
   EXPECT_EQ(report.findings[0].schedules, static_cast<std::uint64_t>(kRounds));
   EXPECT_EQ(report.singles, sweep_of(kSound).singles);
+}
+
+TEST(Sweep, MemoryWithoutEndIsAFinding) {
+  const Scenario scenario{
+      "hog", "It maps memory for ever once it was interrupted.", [](ScenarioRun& run) {
+        nops(run, [](int) {
+          constexpr std::size_t kBytes = std::size_t{64} << 20;
+          while (::mmap(nullptr, kBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
+          }
+          ::raise(SIGTERM);
+        });
+      }};
+  const ScenarioReport report = sweep_of(scenario);
+  ASSERT_THAT(report.findings, SizeIs(1));
+  EXPECT_EQ(report.findings[0].kind, SweepFinding::Kind::kCrash);
 }
 
 TEST(Sweep, AHangIsAFinding) {
