@@ -12,6 +12,7 @@
 
 #include "assay/backend/backend.h"
 #include "assay/faultinject/kernel_stack.h"
+#include "assay/faultinject/ledger.h"
 
 namespace assay {
 namespace {
@@ -314,6 +315,27 @@ TEST_P(OnKernel, RefusalsWithNothingInFlightAreNoReasonToHang) {
     ASSERT_TRUE(status.has_value()) << status.error().message();
     EXPECT_EQ(std::vector<int>{0}, one.results) << plan;
   }
+}
+
+TEST(BackendDestruction, IsNotOverAtAnErrorOfEnter) {
+  unsigned fired = 0;
+  for (int nth = 1; nth <= 6; ++nth) {
+    auto stack = open_stack("sim:linux-6.12.0,strict", "enter/errno:errno=EFAULT:nth=" + std::to_string(nth));
+    LedgerKernel ledger(stack->top());
+    Pipe pipe;
+    std::array<std::byte, 4> buffer;
+    {
+      auto backend = Backend::create(ledger);
+      ASSERT_TRUE(backend) << backend.error().message();
+      (*backend)->read(pipe.ends[0], buffer, kCurrentPosition, [](int) {});
+      (void)(*backend)->loop(LoopMode::kNonblock);
+    }
+    const LedgerReport report = ledger.finish();
+    // Of the read and of the poll that wakes the loop; cancelations that succeed say nothing.
+    EXPECT_EQ(report.completions, 2u) << "error at enter " << nth;
+    fired += stack->report().firings_of(FaultPointId::kEnterErrno) != 0 ? 1 : 0;
+  }
+  EXPECT_GE(fired, 3u) << "in the destruction, too";
 }
 
 TEST_P(OnKernel, DestructionSurvivesRefusals) {

@@ -26,8 +26,6 @@ void PrintTo(const KeptPlan& kept, std::ostream* out) {
 const KeptPlan kKept[] = {
     // Refused as a multishot receive, a message was received singly and laid out as one of many.
     {"RefusedMultishotMessage", "datagrams", "sim:linux-6.18,strict", "cqe/refused:nth=1:op=RECVMSG"},
-    // The destructor gave up at the first error of enter, with requests in flight.
-    {"DestructionWithoutEnter", "shutdown", "sim:linux-6.18,strict", "enter/errno:from=2:to=3:errno=EFAULT"},
     // A loop whose wake-up poll is refused asked for it again and again without sleeping.
     {"DeafLoop", "wake-and-post", "sim:linux-6.18,strict", "cqe/errno:op=POLL_ADD:errno=ECANCELED"},
     // Recovery took one -ENOENT for the end of a request that was still in flight.
