@@ -1,6 +1,7 @@
 // The backend on simulated kernels of other ages, and on kernels that do what they legally may.
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <array>
 #include <cstring>
@@ -303,6 +304,50 @@ TEST_P(OnKernelThatDrops, WhatSubmitsItselfAgainIsNotToldOfItsFirstRequest) {
   ASSERT_EQ(1, ::write(second.ends[1], "x", 1));
   ASSERT_TRUE(backend->loop());
   EXPECT_EQ((std::vector<int>{-EBADR, POLL_IN}), poll.results);
+}
+
+// With MSG_TRUNC the kernel's result is the datagram's whole length, which the buffer does not have.
+void receives_cut_datagrams(const std::string& kernel, const std::string& plan) {
+  constexpr std::size_t kBytes = 128;
+  const std::string sent(3 * kBytes, 'x');
+  auto stack = open_stack(kernel, plan);
+  int ends[2];
+  ASSERT_EQ(0, ::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
+  {
+    auto backend = make_backend(*stack);
+    auto pool = BufferPool::create(*backend, {.count = 1, .bytes = kBytes});
+    ASSERT_TRUE(pool) << pool.error().message();
+    std::vector<std::string> told;
+    const auto add = [&](std::span<const std::byte> bytes) {
+      told.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
+    OperationHandle handle =
+        backend->recvmsg_each(ends[0], *pool, {.control = 16}, MSG_TRUNC, [&](int, ReceivedMessage message, bool more) {
+          if (more) add(message.payload());
+        });
+    const auto send_and_wait = [&] {
+      const std::size_t before = told.size();
+      ASSERT_EQ(static_cast<ssize_t>(sent.size()), ::send(ends[1], sent.data(), sent.size(), 0));
+      while (told.size() == before) ASSERT_TRUE(backend->loop(LoopMode::kOnce));
+    };
+    send_and_wait();
+    send_and_wait();
+    ASSERT_TRUE(backend->cancel(handle));
+    ASSERT_TRUE(backend->loop());
+    backend->recv_each(ends[0], *pool, MSG_TRUNC, [&](int, ProvidedBuffer buffer, bool more) {
+      if (more) add(buffer.data());
+    });
+    send_and_wait();
+    const std::string payload = sent.substr(0, kBytes - sizeof(io_uring_recvmsg_out) - 16);
+    EXPECT_EQ((std::vector<std::string>{payload, payload, sent.substr(0, kBytes)}), told);
+  }
+  for (const int end : ends) ::close(end);
+}
+
+TEST_P(OnKernel, DatagramsThatAreAskedForByTheirLengthAreCut) { receives_cut_datagrams(GetParam(), ""); }
+
+TEST(BackendReceives, CutDatagramsWhereTheMultishotRequestIsRefused) {
+  receives_cut_datagrams(kKernels[2], "cqe/refused:nth=1:op=RECVMSG");
 }
 
 TEST_P(OnKernel, RefusalsWithNothingInFlightAreNoReasonToHang) {

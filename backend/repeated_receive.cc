@@ -43,7 +43,8 @@ OperationHandle RepeatedReceive::start_messages(const ReceiveSource& source, std
 OperationHandle RepeatedReceive::start() {
   const KernelSupport& support = requests_.support();
   multishot_ = source_.call() != Call::kRead || support.multishot_read;
-  bundles_ = source_.call() == Call::kRecv && support.bundles;
+  // With MSG_TRUNC the result does not tell how many buffers there are in a bundle.
+  bundles_ = source_.call() == Call::kRecv && support.bundles && (source_.flags() & MSG_TRUNC) == 0;
   step_ = group_->in_ring() ? Step::kRequest : Step::kReadiness;
   if (auto queued = requests_.queue(*this)) return *queued;
   return requests_.queue_ended(*this, -ECANCELED);
@@ -138,10 +139,12 @@ int RepeatedReceive::lay_out_picked(const Completion& completion) {
   if (completion.res < 0 || !picked || multishot_ || source_.call() != Call::kRecvmsg) return completion.res;
   std::byte* buffer = group_->buffer(static_cast<std::uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT));
   std::byte* before = buffer + sizeof(io_uring_recvmsg_out);
-  std::memmove(before + before_payload_.size(), buffer, static_cast<std::size_t>(completion.res));
+  // With MSG_TRUNC the result is the message's whole length.
+  const std::size_t received = std::min(static_cast<std::size_t>(completion.res), payload_.iov_len);
+  std::memmove(before + before_payload_.size(), buffer, received);
   std::copy(before_payload_.begin(), before_payload_.end(), before);
   write_header(buffer, completion.res);
-  return completion.res + static_cast<int>(sizeof(io_uring_recvmsg_out) + before_payload_.size());
+  return static_cast<int>(sizeof(io_uring_recvmsg_out) + before_payload_.size() + received);
 }
 
 void RepeatedReceive::complete(const Completion& completion) {
@@ -303,7 +306,8 @@ void RepeatedReceive::cancelled(const Completion& completion) {
 std::optional<ProvidedBuffer> RepeatedReceive::filled_buffer(int result) {
   if (buffer_ == kNone) return std::nullopt;
   const auto id = static_cast<std::uint16_t>(std::exchange(buffer_, kNone));
-  return group_->filled(id, static_cast<std::size_t>(result));
+  // With MSG_TRUNC the result is the message's whole length.
+  return group_->filled(id, std::min(static_cast<std::size_t>(result), group_->buffer_bytes()));
 }
 
 void RepeatedReceive::tell_picked(int result, unsigned flags) {

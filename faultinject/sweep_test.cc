@@ -128,9 +128,7 @@ TEST(Sweep, MemoryWithoutEndIsAFinding) {
 TEST(Sweep, AHangIsAFinding) {
   const Scenario scenario{"hang", "It waits for itself at the second interruption.", [](ScenarioRun& run) {
                             nops(run, [](int round) {
-                              while (round == 2) {
-                                ::usleep(1000);
-                              }
+                              while (round == 2) ::pause();
                             });
                           }};
   const ScenarioReport report = sweep_of(scenario);
