@@ -1,9 +1,10 @@
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
+#include <cerrno>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include <liburing.h>
 
@@ -12,39 +13,58 @@
 
 namespace assay::bench {
 
-/// Setup flags of the rings that are compared, the same for every path of a row.
-enum class TaskWork {
-  /// Completions are posted as the kernel pleases.
-  kPlain,
-  /// IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, with the ring's fd registered: the fastest set-up that
-  /// kernels from 6.1 offer.
-  kDeferred,
+/// How the rings of one row are set up, whoever's they are.
+struct RingChoice {
+  /// IORING_SETUP_*.
+  unsigned flags = 0;
+  bool register_ring_fd = false;
 };
 
-inline unsigned setup_flags_of(TaskWork task_work) {
-  return task_work == TaskWork::kDeferred ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
-}
+/// Completions are posted as the kernel pleases.
+inline constexpr RingChoice kPlainRing{};
+/// The fastest that kernels from 6.1 offer: completions are processed when they are asked for.
+inline constexpr RingChoice kDeferredRing{.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+                                          .register_ring_fd = true};
 
-/// A benchmark that measures something else than it says is worse than none: the program ends.
-[[noreturn]] inline void give_up(const char* call, int error) {
-  std::fprintf(stderr, "%s: %s\n", call, std::strerror(error < 0 ? -error : error));
-  std::exit(1);
-}
+/// How long a poll thread spins before it sleeps: longer than a repetition lasts.
+inline constexpr unsigned kSqThreadIdleMs = 2000;
+
+/// A benchmark that measures something else than it says is worse than none: says so, keeps what was measured before
+/// (the runner has set that up) and ends the program with status 1.
+[[noreturn]] void give_up(const std::string& what, int error);
 
 /// A ring of liburing's own.
 class LiburingRing {
  public:
-  LiburingRing(unsigned sq_entries, unsigned cq_entries, TaskWork task_work) {
+  /// Why this kernel has no such ring, or nothing. `what` names the ring in that line.
+  static Result<std::unique_ptr<LiburingRing>> create(unsigned sq_entries, unsigned cq_entries,
+                                                      const RingChoice& choice) {
+    std::unique_ptr<LiburingRing> ring(new LiburingRing);
     io_uring_params params{};
-    params.flags = setup_flags_of(task_work) | IORING_SETUP_CQSIZE;
+    params.flags = choice.flags | IORING_SETUP_CQSIZE;
     params.cq_entries = cq_entries;
-    const int result = io_uring_queue_init_params(sq_entries, &ring_, &params);
-    if (result < 0) give_up("io_uring_queue_init_params", result);
-    if (task_work == TaskWork::kDeferred) io_uring_register_ring_fd(&ring_);
+    if ((choice.flags & IORING_SETUP_SQPOLL) != 0) params.sq_thread_idle = kSqThreadIdleMs;
+    const int result = io_uring_queue_init_params(sq_entries, &ring->ring_, &params);
+    if (result < 0) return Error::from_errno(result, "io_uring_queue_init_params");
+    ring->open_ = true;
+    if (choice.register_ring_fd && io_uring_register_ring_fd(&ring->ring_) != 1) {
+      return Error::from_errno(ENOTSUP, "io_uring_register_ring_fd");
+    }
+    return ring;
+  }
+  /// The same for those who know that there is io_uring.
+  LiburingRing(unsigned sq_entries, unsigned cq_entries, const RingChoice& choice) {
+    auto ring = create(sq_entries, cq_entries, choice);
+    if (!ring) give_up(ring.error().detail, ring.error().code.value());
+    ring_ = (*ring)->ring_;
+    (*ring)->open_ = false;
+    open_ = true;
   }
   LiburingRing(const LiburingRing&) = delete;
   LiburingRing& operator=(const LiburingRing&) = delete;
-  ~LiburingRing() { io_uring_queue_exit(&ring_); }
+  ~LiburingRing() {
+    if (open_) io_uring_queue_exit(&ring_);
+  }
 
   io_uring* raw() noexcept { return &ring_; }
   /// The next SQE; there must be room.
@@ -62,7 +82,7 @@ class LiburingRing {
     unsigned seen = 0;
     io_uring_cqe* cqe = nullptr;
     io_uring_for_each_cqe(&ring_, head, cqe) {
-      visit(*cqe);
+      visit(std::as_const(*cqe));
       ++seen;
     }
     io_uring_cq_advance(&ring_, seen);
@@ -70,21 +90,34 @@ class LiburingRing {
   }
 
  private:
+  LiburingRing() = default;
+
   io_uring ring_{};
+  bool open_ = false;
 };
 
-/// A Backend whose ring is set up as the LiburingRing beside it.
-inline std::unique_ptr<Backend> create_backend(unsigned sq_entries, unsigned cq_entries, TaskWork task_work,
+/// Options of a Backend whose ring is set up as the LiburingRing beside it.
+inline BackendOptions backend_options(unsigned sq_entries, unsigned cq_entries, const RingChoice& choice) {
+  return {.capacity = cq_entries,
+          .sq_entries = sq_entries,
+          .max_submit = sq_entries,
+          .max_get = cq_entries,
+          .defer_taskrun = (choice.flags & IORING_SETUP_DEFER_TASKRUN) != 0,
+          .coop_taskrun = (choice.flags & IORING_SETUP_COOP_TASKRUN) != 0,
+          .register_ring_fd = choice.register_ring_fd,
+          .poll_sq = (choice.flags & IORING_SETUP_SQPOLL) != 0,
+          .sq_idle = std::chrono::milliseconds(kSqThreadIdleMs)};
+}
+inline std::unique_ptr<Backend> create_backend(const BackendOptions& options,
                                                Kernel& kernel = LinuxKernel::instance()) {
-  auto backend = Backend::create(kernel, {.capacity = cq_entries,
-                                          .sq_entries = sq_entries,
-                                          .max_submit = sq_entries,
-                                          .max_get = cq_entries,
-                                          .defer_taskrun = task_work == TaskWork::kDeferred,
-                                          .coop_taskrun = false,
-                                          .register_ring_fd = task_work == TaskWork::kDeferred});
-  if (!backend) give_up("Backend::create", backend.error().code.value());
+  auto backend = Backend::create(kernel, options);
+  if (!backend) give_up(backend.error().detail, backend.error().code.value());
+  if (!(*backend)->unmet_options().empty()) give_up((*backend)->unmet_options().front(), ENOTSUP);
   return std::move(*backend);
+}
+inline std::unique_ptr<Backend> create_backend(unsigned sq_entries, unsigned cq_entries, const RingChoice& choice,
+                                               Kernel& kernel = LinuxKernel::instance()) {
+  return create_backend(backend_options(sq_entries, cq_entries, choice), kernel);
 }
 
 /// A turn of its loop, which waits until something was told.

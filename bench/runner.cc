@@ -1,0 +1,287 @@
+#include "assay/bench/runner.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <utility>
+
+#include "assay/bench/call_counter.h"
+#include "assay/bench/setup.h"
+
+namespace assay::bench {
+namespace {
+
+using std::chrono::duration;
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+/// Operations that are done at a time, about: a program enters its loop once and not for each of them.
+constexpr unsigned kOperationsAtATime = 256;
+
+volatile std::sig_atomic_t interrupted = 0;
+// What keeps the figures when something goes wrong: the running Runner's.
+std::function<void(const std::string&)> keep_figures;
+
+std::uint64_t rounds_at_a_time(const Bench& bench) {
+  if (bench.rounds_at_a_time != 0) return bench.rounds_at_a_time;
+  return std::max(1U, kOperationsAtATime / std::max(1U, bench.name.size));
+}
+
+std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& benches) {
+  std::vector<std::vector<const Bench*>> rows;
+  std::map<std::string, std::size_t> places;
+  for (const Bench* bench : benches) {
+    const auto [place, is_new] = places.try_emplace(bench->name.row(), rows.size());
+    if (is_new) rows.emplace_back();
+    rows[place->second].push_back(bench);
+  }
+  return rows;
+}
+
+}  // namespace
+
+void give_up(const std::string& what, int error) {
+  const std::string line = what + ": " + std::strerror(error < 0 ? -error : error);
+  std::fprintf(stderr, "\nassay-bench: %s\n", line.c_str());
+  // Once: keeping may itself go wrong.
+  if (const auto keep = std::exchange(keep_figures, nullptr)) keep(line);
+  // Without destructors: a path that is not in order is not taken down in order.
+  std::fflush(nullptr);
+  ::_exit(1);
+}
+
+/// Takes what Google Benchmark reports of each repetition, and puts back in place what one call for each of them hides.
+class Runner::Collector final : public benchmark::BenchmarkReporter {
+ public:
+  Collector(Runner& runner, const std::vector<Measured>& row, std::int64_t repetition)
+      : runner_(runner), row_(row), repetition_(repetition) {}
+
+  bool ReportContext(const Context& /*context*/) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (Run run : runs) {
+      if (run.run_type != Run::RT_Iteration || next_ == row_.size()) continue;
+      const Measured& measured = row_[next_++];
+      run.run_name = {};
+      run.run_name.function_name = measured.bench->name.text();
+      run.family_index = measured.family;
+      run.per_family_instance_index = 0;
+      run.repetition_index = repetition_;
+      run.repetitions = runner_.options_.repetitions;
+      if (const auto rate = run.counters.find("items_per_second"); rate != run.counters.end()) {
+        const double operations = rate->second.value * run.real_accumulated_time;
+        run.counters["ns_per_op"] = 1e9 / rate->second.value;
+        if (!measured.bench->times_itself) run.counters["cpu_ns_per_op"] = 1e9 * run.cpu_accumulated_time / operations;
+      }
+      for (const auto& [name, value] : measured.counters) run.counters[name] = value;
+      runner_.runs_.push_back(std::move(run));
+    }
+  }
+
+ private:
+  Runner& runner_;
+  const std::vector<Measured>& row_;
+  std::int64_t repetition_;
+  std::size_t next_ = 0;
+};
+
+int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::string> left_out) {
+  const auto previous = std::signal(SIGINT, [](int) { interrupted = 1; });
+  started_ = steady_clock::now();
+  all_ = benches.size() * (options_.repetitions + 1);
+  keep_figures = [this](const std::string& line) {
+    note("stopped: " + line);
+    write_json();
+  };
+  for (const std::string& line : left_out) note(line);
+  if (!perf_.unavailable().empty()) note(perf_.unavailable());
+  for (const std::vector<const Bench*>& row : rows_of(benches)) {
+    if (interrupted != 0) break;
+    std::vector<Measured> measured;
+    for (const Bench* bench : row) {
+      show(bench->name.row());
+      Measured next{.bench = bench, .family = bench - benches.front()};
+      if (interrupted == 0 && prepare(next)) {
+        ++done_;
+        measured.push_back(std::move(next));
+      } else {
+        done_ += options_.repetitions + 1;
+      }
+    }
+    measure_row(measured);
+  }
+  if (interrupted != 0) note("interrupted: what was measured until then is there");
+  keep_figures = nullptr;
+  if (options_.show_progress) std::fputs("\r\033[K", stderr);
+  std::signal(SIGINT, previous);
+  return write_json() ? 0 : 1;
+}
+
+void Runner::note(const std::string& line) {
+  if (std::find(notes_.begin(), notes_.end(), line) != notes_.end()) return;
+  notes_.push_back(line);
+  if (options_.show_progress) std::fputs("\r\033[K", stderr);
+  std::fprintf(stderr, "assay-bench: %s\n", line.c_str());
+}
+
+bool Runner::prepare(Measured& measured) {
+  const Bench& bench = *measured.bench;
+  auto path = bench.make();
+  if (!path) {
+    note(bench.name.chapter + "/" + bench.name.work + "/" + bench.name.setup + ": left out, " + path.error().message());
+    return false;
+  }
+  // So many rounds that the loop's own cost and the clock's are nothing beside them.
+  std::uint64_t rounds = rounds_at_a_time(bench);
+  const std::uint64_t step = rounds;
+  (*path)->run(step);
+  const auto target = nanoseconds(options_.min_time);
+  for (;;) {
+    const auto start = steady_clock::now();
+    Ran ran{};
+    for (std::uint64_t done = 0; done < rounds; done += step) {
+      const Ran part = (*path)->run(step);
+      ran.time += part.time;
+    }
+    const nanoseconds all = steady_clock::now() - start;
+    const nanoseconds time = bench.times_itself ? ran.time : all;
+    // What is not measured may last a multiple of what is, but not for ever.
+    if (time >= target / 4 || all >= 2 * target) {
+      const double scale = std::min(static_cast<double>(target.count()) / static_cast<double>(time.count() + 1),
+                                    4.0 * static_cast<double>(target.count()) / static_cast<double>(all.count() + 1));
+      const double wanted = static_cast<double>(rounds) * scale / static_cast<double>(step);
+      measured.iterations =
+          static_cast<benchmark::IterationCount>(std::max(1.0, wanted)) * static_cast<benchmark::IterationCount>(step);
+      break;
+    }
+    rounds *= 4;
+  }
+  path->reset();
+  count_system_calls(measured);
+  return true;
+}
+
+void Runner::count_system_calls(Measured& measured) {
+  if (!options_.count_calls) return;
+  const Bench& bench = *measured.bench;
+  const Result<CallCounts> counts = count_calls(bench.name.text(), std::max<std::uint64_t>(8, rounds_at_a_time(bench)));
+  if (!counts) {
+    note(counts.error().message());
+    if (counts.error() == std::errc::operation_not_permitted) options_.count_calls = false;
+    return;
+  }
+  if (counts->operations == 0) return;
+  measured.counters["calls_per_op"] = static_cast<double>(counts->calls) / static_cast<double>(counts->operations);
+  if (counts->cqes != 0 && counts->enters != 0) {
+    measured.counters["cqes_per_enter"] = static_cast<double>(counts->cqes) / static_cast<double>(counts->enters);
+  }
+}
+
+void Runner::measure_row(const std::vector<Measured>& row) {
+  if (row.empty()) return;
+  benchmark::ClearRegisteredBenchmarks();
+  for (const Measured& measured : row) {
+    const Bench& bench = *measured.bench;
+    benchmark::internal::Benchmark* registered = benchmark::RegisterBenchmark(
+        bench.name.text().c_str(), [this, &bench](benchmark::State& state) { measure(bench, state); });
+    registered->Iterations(measured.iterations)->MeasureProcessCPUTime();
+    if (bench.times_itself) {
+      registered->UseManualTime();
+    } else {
+      registered->UseRealTime();
+    }
+  }
+  for (unsigned repetition = 0; repetition < options_.repetitions && interrupted == 0; ++repetition) {
+    show(row.front().bench->name.row());
+    Collector collector(*this, row, repetition);
+    benchmark::RunSpecifiedBenchmarks(&collector, ".");
+    done_ += row.size();
+  }
+}
+
+void Runner::measure(const Bench& bench, benchmark::State& state) {
+  auto path = bench.make();
+  if (!path) give_up(bench.name.text() + ", which could be set up before", path.error().code.value());
+  const std::uint64_t step = rounds_at_a_time(bench);
+  (*path)->run(step);
+  Ran all{};
+  perf_.start();
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(step))) {
+    const Ran ran = (*path)->run(step);
+    all.operations += ran.operations;
+    if (bench.times_itself) state.SetIterationTime(duration<double>(ran.time).count());
+  }
+  const auto counts = perf_.stop();
+  state.SetItemsProcessed(static_cast<std::int64_t>(all.operations));
+  if (counts && !bench.times_itself) {
+    state.counters["cycles_per_op"] = static_cast<double>(counts->cycles) / static_cast<double>(all.operations);
+    state.counters["instructions_per_op"] =
+        static_cast<double>(counts->instructions) / static_cast<double>(all.operations);
+  }
+}
+
+void Runner::show(const std::string& row) {
+  if (!options_.show_progress) return;
+  const auto now = steady_clock::now();
+  if (now - shown_ < std::chrono::milliseconds(100)) return;
+  shown_ = now;
+  constexpr std::size_t kWidth = 30;
+  const std::size_t filled = all_ == 0 ? kWidth : done_ * kWidth / all_;
+  const double seconds = duration<double>(now - started_).count();
+  const auto left =
+      done_ == 0 ? 0L : static_cast<long>(seconds * static_cast<double>(all_ - done_) / static_cast<double>(done_));
+  std::fprintf(stderr, "\r\033[K[%s%s] %3zu %%, %ld:%02ld left  %s", std::string(filled, '#').c_str(),
+               std::string(kWidth - filled, ' ').c_str(), all_ == 0 ? 100 : done_ * 100 / all_, left / 60, left % 60,
+               row.c_str());
+}
+
+void Runner::add_context() const {
+  utsname machine{};
+  ::uname(&machine);
+  std::string notes;
+  for (const std::string& line : notes_) notes += (notes.empty() ? "" : "\n") + line;
+  benchmark::AddCustomContext("kernel", machine.release);
+  benchmark::AddCustomContext("machine", machine.machine);
+  benchmark::AddCustomContext("liburing", ASSAY_LIBURING_VERSION);
+  benchmark::AddCustomContext("assay", ASSAY_VERSION);
+  benchmark::AddCustomContext("preset", options_.preset);
+  benchmark::AddCustomContext("repetitions", std::to_string(options_.repetitions));
+  benchmark::AddCustomContext("min_time_ms", std::to_string(options_.min_time.count()));
+  benchmark::AddCustomContext("perf_events", perf_.unavailable().empty() ? perf_.scope() : "none");
+  benchmark::AddCustomContext("notes", notes);
+}
+
+bool Runner::write_json() const {
+  if (options_.json.empty()) return true;
+  add_context();
+  std::ofstream file(options_.json);
+  benchmark::JSONReporter reporter;
+  reporter.SetOutputStream(&file);
+  reporter.SetErrorStream(&std::cerr);
+  reporter.ReportContext(benchmark::BenchmarkReporter::Context());
+  for (std::size_t i = 0; i < runs_.size(); ++i) reporter.ReportRuns({runs_[i]});
+  reporter.Finalize();
+  file.close();
+  if (file) return true;
+  std::fprintf(stderr, "assay-bench: cannot write '%s'\n", options_.json.c_str());
+  return false;
+}
+
+int run_rounds(const Bench& bench, std::uint64_t rounds) {
+  auto path = bench.make();
+  if (!path) {
+    std::fprintf(stderr, "assay-bench: %s: %s\n", bench.name.text().c_str(), path.error().message().c_str());
+    return 1;
+  }
+  (*path)->run(rounds);
+  begin_counted_part();
+  const Ran ran = (*path)->run(rounds);
+  end_counted_part(ran.operations, ran.cqes);
+  return 0;
+}
+
+}  // namespace assay::bench
