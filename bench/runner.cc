@@ -74,7 +74,8 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
       run.repetitions = runner_.options_.repetitions;
       if (const auto rate = run.counters.find("items_per_second"); rate != run.counters.end()) {
         const double operations = rate->second.value * run.real_accumulated_time;
-        run.counters["ns_per_op"] = 1e9 / rate->second.value;
+        const double others = run.counters["others_share"];
+        run.counters["ns_per_op"] = 1e9 / rate->second.value * (1 - others);
         if (!measured.bench->times_itself) run.counters["cpu_ns_per_op"] = 1e9 * run.cpu_accumulated_time / operations;
       }
       for (const auto& [name, value] : measured.counters) run.counters[name] = value;
@@ -98,7 +99,9 @@ int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::s
     write_json();
   };
   for (const std::string& line : left_out) note(line);
-  if (!perf_.unavailable().empty()) note(perf_.unavailable());
+  for (const std::string& line : {perf_.unavailable(), interference_.unavailable()}) {
+    if (!line.empty()) note(line);
+  }
   for (const std::vector<const Bench*>& row : rows_of(benches)) {
     if (interrupted != 0) break;
     std::vector<Measured> measured;
@@ -209,6 +212,7 @@ void Runner::measure(const Bench& bench, benchmark::State& state) {
   const std::uint64_t step = rounds_at_a_time(bench);
   (*path)->run(step);
   Ran all{};
+  interference_.start();
   perf_.start();
   while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(step))) {
     const Ran ran = (*path)->run(step);
@@ -216,6 +220,7 @@ void Runner::measure(const Bench& bench, benchmark::State& state) {
     if (bench.times_itself) state.SetIterationTime(duration<double>(ran.time).count());
   }
   const auto counts = perf_.stop();
+  state.counters["others_share"] = interference_.stop();
   state.SetItemsProcessed(static_cast<std::int64_t>(all.operations));
   if (counts && !bench.times_itself) {
     state.counters["cycles_per_op"] = static_cast<double>(counts->cycles) / static_cast<double>(all.operations);

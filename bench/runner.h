@@ -11,6 +11,7 @@
 #include <benchmark/benchmark.h>
 
 #include "assay/bench/bench_list.h"
+#include "assay/bench/interference.h"
 #include "assay/bench/perf_counters.h"
 
 namespace assay::bench {
@@ -60,6 +61,7 @@ class Runner {
 
   RunnerOptions options_;
   PerfCounters perf_;
+  Interference interference_;
   std::vector<std::string> notes_;
   std::vector<benchmark::BenchmarkReporter::Run> runs_;
   std::size_t done_ = 0;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -67,6 +68,13 @@ class LiburingRing {
   }
 
   io_uring* raw() noexcept { return &ring_; }
+  int register_files(std::span<const int> fds) {
+    return io_uring_register_files(&ring_, fds.data(), static_cast<unsigned>(fds.size()));
+  }
+  int register_buffers(std::span<const iovec> buffers) {
+    return io_uring_register_buffers(&ring_, buffers.data(), static_cast<unsigned>(buffers.size()));
+  }
+  int register_buffer_ring(io_uring_buf_reg& request) { return io_uring_register_buf_ring(&ring_, &request, 0); }
   /// The next SQE; there must be room.
   io_uring_sqe* sqe() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);

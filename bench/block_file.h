@@ -1,0 +1,93 @@
+#pragma once
+
+#include <fcntl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "assay/backend/result.h"
+#include "assay/bench/setup.h"
+
+namespace assay::bench {
+
+inline constexpr std::size_t kBlock = 4096;
+
+/// A file without a name in the working directory, each of whose blocks begins with its number. Its pages are cached.
+class BlockFile {
+ public:
+  static constexpr std::uint32_t kBlocks = 1024;
+
+  /// Why the working directory is no place for it: on a tmpfs every read is handed to a worker of the kernel, which is
+  /// not what anybody means to measure.
+  static Result<std::unique_ptr<BlockFile>> create() {
+    char name[] = "assay_bench_XXXXXX";
+    std::unique_ptr<BlockFile> file(new BlockFile(::mkstemp(name)));
+    if (file->fd_ < 0) return Error::from_errno(errno, "a file in the working directory");
+    ::unlink(name);
+    struct statfs status {};
+    constexpr long kTmpfs = 0x0102'1994;
+    if (::fstatfs(file->fd_, &status) == 0 && status.f_type == kTmpfs) {
+      return Error::invalid("the working directory is a tmpfs, whose reads are handed to workers");
+    }
+    alignas(kBlock) std::byte block[kBlock] = {};
+    for (std::uint32_t number = 0; number < kBlocks; ++number) {
+      std::memcpy(block, &number, sizeof number);
+      if (::write(file->fd_, block, kBlock) != static_cast<ssize_t>(kBlock)) return Error::from_errno(errno, "write");
+    }
+    ::fsync(file->fd_);
+    return file;
+  }
+  BlockFile(const BlockFile&) = delete;
+  BlockFile& operator=(const BlockFile&) = delete;
+  ~BlockFile() {
+    if (direct_fd_ >= 0) ::close(direct_fd_);
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  int fd() const noexcept { return fd_; }
+  /// The same file by O_DIRECT, or a negative errno where the file system has no such thing.
+  int direct_fd() {
+    const std::string path = "/proc/self/fd/" + std::to_string(fd_);
+    if (direct_fd_ < 0) direct_fd_ = ::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+    return direct_fd_ < 0 ? -errno : direct_fd_;
+  }
+
+ private:
+  explicit BlockFile(int fd) : fd_(fd) {}
+
+  int fd_;
+  int direct_fd_ = -1;
+};
+
+/// Buffers of a block each, and which blocks come next.
+class Blocks {
+ public:
+  explicit Blocks(unsigned count) : memory_(static_cast<std::byte*>(std::aligned_alloc(kBlock, count * kBlock))) {
+    std::memset(memory_.get(), 0, count * kBlock);
+  }
+
+  std::byte* buffer(unsigned i) noexcept { return memory_.get() + i * kBlock; }
+  std::uint32_t next() noexcept { return next_++ % BlockFile::kBlocks; }
+  /// Ends the program unless this is what a read of that block must give.
+  void check(unsigned i, std::uint32_t block, int res) {
+    std::uint32_t number = 0;
+    std::memcpy(&number, buffer(i), sizeof number);
+    if (res != static_cast<int>(kBlock) || number != block) give_up("a read", res < 0 ? res : EIO);
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+
+  std::unique_ptr<std::byte, Free> memory_;
+  std::uint32_t next_ = 0;
+};
+
+}  // namespace assay::bench

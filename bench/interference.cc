@@ -1,0 +1,58 @@
+#include "assay/bench/interference.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <array>
+#include <cstdlib>
+#include <ctime>
+
+namespace assay::bench {
+namespace {
+
+using std::chrono::nanoseconds;
+
+// More than this part of the time in other threads of the process: they are no strangers.
+constexpr double kOwnThreads = 0.02;
+
+nanoseconds clock_of(clockid_t id) noexcept {
+  timespec time{};
+  ::clock_gettime(id, &time);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
+
+Interference::Interference() : fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {
+  if (now().thread_cpu != nanoseconds(0)) return;
+  unavailable_ = "no /proc/thread-self/schedstat, so what others did to this machine is in the figures";
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Interference::~Interference() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Interference::Times Interference::now() const noexcept {
+  Times times;
+  std::array<char, 96> text{};
+  if (fd_ >= 0 && ::pread(fd_, text.data(), text.size() - 1, 0) > 0) {
+    char* end = nullptr;
+    times.thread_cpu = nanoseconds(std::strtoll(text.data(), &end, 10));
+    times.waited = nanoseconds(std::strtoll(end, nullptr, 10));
+  }
+  times.process_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+  times.wall = clock_of(CLOCK_MONOTONIC);
+  return times;
+}
+
+double Interference::stop() noexcept {
+  if (fd_ < 0) return 0;
+  const Times end = now();
+  const double wall = static_cast<double>((end.wall - begin_.wall).count());
+  const auto others = (end.process_cpu - begin_.process_cpu) - (end.thread_cpu - begin_.thread_cpu);
+  if (wall <= 0 || static_cast<double>(others.count()) > kOwnThreads * wall) return 0;
+  return static_cast<double>((end.waited - begin_.waited).count()) / wall;
+}
+
+}  // namespace assay::bench

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "assay/bench/bench_list.h"
+#include "assay/bench/grid.h"
+
+namespace assay::bench {
+
+/// A cell's work, batch by batch: prepared, submitted and awaited in one call, reaped. `R` is LiburingRing or
+/// AssayRing, `W` one of the works of ring_works.h.
+template <typename R, typename W>
+class RingPath final : public Path {
+ public:
+  RingPath(std::unique_ptr<R> ring, const GridCell& cell)
+      : ring_(std::move(ring)), work_(*ring_, cell), batch_(cell.batch) {}
+
+  Ran run(std::uint64_t rounds) override {
+    const unsigned requests = batch_ * W::kRequests;
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+      work_.prepare(batch_);
+      unsigned left = requests;
+      // Once, but where a wait was interrupted.
+      do {
+        left -= ring_->turn(left, [this](const io_uring_cqe& cqe) { work_.take(cqe); });
+      } while (left != 0);
+    }
+    return {.operations = rounds * batch_, .cqes = rounds * requests};
+  }
+
+ private:
+  std::unique_ptr<R> ring_;
+  W work_;
+  unsigned batch_;
+};
+
+/// The cell's path through liburing; the error says why there is none here.
+Result<std::unique_ptr<Path>> make_liburing_path(const GridCell& cell);
+/// Through Ring.
+Result<std::unique_ptr<Path>> make_ring_path(const GridCell& cell);
+/// Through operations of a Backend (backend_paths.cc).
+Result<std::unique_ptr<Path>> make_backend_path(const GridCell& cell);
+/// Why nobody can be measured in that mode, whoever submits: a poll thread beside a single CPU.
+Result<void> mode_is_possible(const GridCell& cell);
+
+}  // namespace assay::bench

@@ -1,0 +1,327 @@
+#pragma once
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "assay/bench/block_file.h"
+#include "assay/bench/grid.h"
+#include "assay/bench/socket_pairs.h"
+
+namespace assay::bench {
+
+/// The works of the grid as requests on a ring, the same source for liburing and for Ring. Each says how many requests
+/// an operation takes, prepares the SQEs of a batch, and takes their CQEs. `R` is LiburingRing or AssayRing.
+
+/// Where requests act: on descriptors, or on what was registered for them.
+class Target {
+ public:
+  Target() = default;
+  /// Registers the descriptors if the cell says so.
+  template <typename R>
+  Target(R& ring, const GridCell& cell, std::vector<int> fds) : fds_(std::move(fds)) {
+    if (!cell.with.file) return;
+    if (const int result = ring.register_files(fds_); result < 0) give_up("registering files", result);
+    std::iota(fds_.begin(), fds_.end(), 0);
+    flags_ = IOSQE_FIXED_FILE;
+  }
+  int fd(std::size_t i) const noexcept { return fds_[i]; }
+  void mark(io_uring_sqe* sqe) const noexcept { sqe->flags |= flags_; }
+
+ private:
+  std::vector<int> fds_;
+  std::uint8_t flags_ = 0;
+};
+
+template <typename R>
+class NopWork {
+ public:
+  static constexpr unsigned kRequests = 1;
+  static Result<void> possible(const GridCell& /*cell*/) { return {}; }
+
+  NopWork(R& ring, const GridCell& /*cell*/) : ring_(ring) {}
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) io_uring_prep_nop(ring_.sqe());
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != 0) give_up("a NOP", cqe.res);
+  }
+
+ private:
+  R& ring_;
+};
+
+/// The file that all reads and writes of a process share, or why there is none.
+inline Result<BlockFile*> shared_block_file() {
+  static const Result<std::unique_ptr<BlockFile>> kFile = BlockFile::create();
+  if (!kFile) return kFile.error();
+  return kFile->get();
+}
+
+inline Result<int> block_file_for(Work work) {
+  const Result<BlockFile*> file = shared_block_file();
+  if (!file) return file.error();
+  if (work != Work::kReadDirect) return (*file)->fd();
+  const int fd = (*file)->direct_fd();
+  if (fd < 0) return Error::from_errno(fd, "O_DIRECT in the working directory");
+  return fd;
+}
+
+/// Reads of a block each, into buffers of their own.
+template <typename R>
+class ReadWork {
+ public:
+  static constexpr unsigned kRequests = 1;
+  static Result<void> possible(const GridCell& cell) {
+    const Result<int> fd = block_file_for(cell.work);
+    return fd ? Result<void>() : Result<void>(fd.error());
+  }
+
+  ReadWork(R& ring, const GridCell& cell)
+      : ring_(ring), target_(ring, cell, {*block_file_for(cell.work)}), fixed_(cell.with.buffer) {
+    if (!fixed_) return;
+    const iovec memory = {.iov_base = blocks_.buffer(0), .iov_len = kMostRequests / 2 * kBlock};
+    if (const int result = ring.register_buffers({&memory, 1}); result < 0) give_up("registering buffers", result);
+  }
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) {
+      const std::uint32_t block = blocks_.next();
+      io_uring_sqe* sqe = ring_.sqe();
+      if (fixed_) {
+        io_uring_prep_read_fixed(sqe, target_.fd(0), blocks_.buffer(i), kBlock, std::uint64_t{block} * kBlock, 0);
+      } else {
+        io_uring_prep_read(sqe, target_.fd(0), blocks_.buffer(i), kBlock, std::uint64_t{block} * kBlock);
+      }
+      target_.mark(sqe);
+      sqe->user_data = std::uint64_t{block} << 32 | i;
+    }
+  }
+  void take(const io_uring_cqe& cqe) {
+    blocks_.check(static_cast<unsigned>(cqe.user_data), static_cast<std::uint32_t>(cqe.user_data >> 32), cqe.res);
+  }
+
+ private:
+  R& ring_;
+  Target target_;
+  bool fixed_;
+  Blocks blocks_{kMostRequests / 2};
+};
+
+/// Writes of a block each, of what the file has there already.
+template <typename R>
+class WriteWork {
+ public:
+  static constexpr unsigned kRequests = 1;
+  static Result<void> possible(const GridCell& cell) { return ReadWork<R>::possible(cell); }
+
+  WriteWork(R& ring, const GridCell& cell)
+      : ring_(ring), target_(ring, cell, {*block_file_for(cell.work)}), fixed_(cell.with.buffer) {
+    for (std::uint32_t i = 0; i < kMostRequests / 2; ++i) std::memcpy(blocks_.buffer(i), &i, sizeof i);
+    if (!fixed_) return;
+    const iovec memory = {.iov_base = blocks_.buffer(0), .iov_len = kMostRequests / 2 * kBlock};
+    if (const int result = ring.register_buffers({&memory, 1}); result < 0) give_up("registering buffers", result);
+  }
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      if (fixed_) {
+        io_uring_prep_write_fixed(sqe, target_.fd(0), blocks_.buffer(i), kBlock, std::uint64_t{i} * kBlock, 0);
+      } else {
+        io_uring_prep_write(sqe, target_.fd(0), blocks_.buffer(i), kBlock, std::uint64_t{i} * kBlock);
+      }
+      target_.mark(sqe);
+    }
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != static_cast<int>(kBlock)) give_up("a write", cqe.res < 0 ? cqe.res : EIO);
+  }
+
+ private:
+  R& ring_;
+  Target target_;
+  bool fixed_;
+  Blocks blocks_{kMostRequests / 2};
+};
+
+/// A ring of buffers for the kernel to pick from, a message's size each.
+class MessageBuffers {
+ public:
+  static constexpr unsigned kCount = 256;
+
+  template <typename R>
+  explicit MessageBuffers(R& ring) {
+    constexpr std::size_t kBytes = kCount * (sizeof(io_uring_buf) + kMessageBytes);
+    void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) give_up("mmap", errno);
+    ring_.reset(static_cast<io_uring_buf_ring*>(memory));
+    data_ = static_cast<char*>(memory) + kCount * sizeof(io_uring_buf);
+    io_uring_buf_reg request{};
+    request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+    request.ring_entries = kCount;
+    if (const int result = ring.register_buffer_ring(request); result < 0) give_up("registering a buffer ring", result);
+    for (unsigned id = 0; id < kCount; ++id) give_back(id << IORING_CQE_BUFFER_SHIFT);
+  }
+  const char* data(unsigned cqe_flags) const { return data_ + (cqe_flags >> IORING_CQE_BUFFER_SHIFT) * kMessageBytes; }
+  void give_back(unsigned cqe_flags) {
+    const unsigned id = cqe_flags >> IORING_CQE_BUFFER_SHIFT;
+    io_uring_buf_ring_add(ring_.get(), data_ + id * kMessageBytes, kMessageBytes, static_cast<unsigned short>(id),
+                          kCount - 1, 0);
+    io_uring_buf_ring_advance(ring_.get(), 1);
+  }
+
+ private:
+  struct Unmap {
+    void operator()(io_uring_buf_ring* memory) const {
+      ::munmap(memory, kCount * (sizeof(io_uring_buf) + kMessageBytes));
+    }
+  };
+
+  std::unique_ptr<io_uring_buf_ring, Unmap> ring_;
+  char* data_ = nullptr;
+};
+
+/// Messages through sockets: each pair's one end sends and the other receives.
+template <typename R>
+class MessageWork {
+ public:
+  static constexpr unsigned kRequests = 2;
+  static Result<void> possible(const GridCell& /*cell*/) { return {}; }
+
+  MessageWork(R& ring, const GridCell& cell)
+      : ring_(ring), pairs_(cell.work == Work::kTcp, cell.batch), target_(ring, cell, pairs_.fds()) {
+    if (cell.with.provided) provided_ = std::make_unique<MessageBuffers>(ring);
+  }
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      io_uring_prep_send(sqe, target_.fd(2 * std::size_t{i}), kMessage.data(), kMessageBytes, 0);
+      target_.mark(sqe);
+      sqe->user_data = kSent;
+    }
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      io_uring_prep_recv(sqe, target_.fd(2 * std::size_t{i} + 1), provided_ ? nullptr : received_[i].data(),
+                         kMessageBytes, 0);
+      target_.mark(sqe);
+      if (provided_) {
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = 0;
+      }
+      sqe->user_data = i;
+    }
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != static_cast<int>(kMessageBytes)) give_up("a message", cqe.res < 0 ? cqe.res : EIO);
+    if (cqe.user_data == kSent) return;
+    const char* data = provided_ ? provided_->data(cqe.flags) : received_[cqe.user_data].data();
+    if (data[0] != kMessage[0] || data[kMessageBytes - 1] != kMessage[kMessageBytes - 1]) give_up("a message", EIO);
+    if (provided_) provided_->give_back(cqe.flags);
+  }
+
+ private:
+  static constexpr std::uint64_t kSent = ~std::uint64_t{0};
+
+  R& ring_;
+  SocketPairs pairs_;
+  Target target_;
+  std::unique_ptr<MessageBuffers> provided_;
+  std::array<std::array<char, kMessageBytes>, kMostRequests / 2> received_{};
+};
+
+/// An eventfd: readable for ever, or never.
+class Eventfd {
+ public:
+  explicit Eventfd(unsigned count) : fd_(::eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (fd_ < 0) give_up("eventfd", errno);
+  }
+  Eventfd(const Eventfd&) = delete;
+  Eventfd& operator=(const Eventfd&) = delete;
+  ~Eventfd() { ::close(fd_); }
+  int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+template <typename R>
+class PollWork {
+ public:
+  static constexpr unsigned kRequests = 1;
+  static Result<void> possible(const GridCell& /*cell*/) { return {}; }
+
+  PollWork(R& ring, const GridCell& cell) : ring_(ring), target_(ring, cell, {readable_.fd()}) {}
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      io_uring_prep_poll_add(sqe, target_.fd(0), POLLIN);
+      target_.mark(sqe);
+    }
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != POLLIN) give_up("a poll", cqe.res < 0 ? cqe.res : EIO);
+  }
+
+ private:
+  R& ring_;
+  Eventfd readable_{1};
+  Target target_;
+};
+
+template <typename R>
+class TimeoutWork {
+ public:
+  static constexpr unsigned kRequests = 1;
+  static Result<void> possible(const GridCell& /*cell*/) { return {}; }
+
+  TimeoutWork(R& ring, const GridCell& /*cell*/) : ring_(ring) {}
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) io_uring_prep_timeout(ring_.sqe(), &at_once_, 0, 0);
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != -ETIME) give_up("a timeout", cqe.res < 0 ? cqe.res : EIO);
+  }
+
+ private:
+  R& ring_;
+  __kernel_timespec at_once_{};
+};
+
+/// Polls that never come true, and requests that cancel them, in one batch.
+template <typename R>
+class CancelWork {
+ public:
+  static constexpr unsigned kRequests = 2;
+  static Result<void> possible(const GridCell& /*cell*/) { return {}; }
+
+  CancelWork(R& ring, const GridCell& /*cell*/) : ring_(ring) {}
+  void prepare(unsigned batch) {
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      io_uring_prep_poll_add(sqe, idle_.fd(), POLLIN);
+      sqe->user_data = kFirstPoll + i;
+    }
+    for (unsigned i = 0; i < batch; ++i) {
+      io_uring_sqe* sqe = ring_.sqe();
+      io_uring_prep_cancel64(sqe, kFirstPoll + i, 0);
+      sqe->user_data = 0;
+    }
+  }
+  void take(const io_uring_cqe& cqe) {
+    if (cqe.res != (cqe.user_data == 0 ? 0 : -ECANCELED)) give_up("a cancelation", cqe.res < 0 ? cqe.res : EIO);
+  }
+
+ private:
+  static constexpr std::uint64_t kFirstPoll = 1;
+
+  R& ring_;
+  Eventfd idle_{0};
+};
+
+}  // namespace assay::bench
