@@ -87,6 +87,8 @@ class BenchList {
 
 /// Submission paths of liburing, Ring and Backend (grid.h).
 void add_submission_paths(BenchList& list);
+/// NOPs while so many other requests are in flight.
+void add_among_polls(BenchList& list);
 /// Whole pieces of work by the Backend and by other event loops.
 void add_peers(BenchList& list);
 /// What Assay itself costs.

@@ -35,6 +35,7 @@ int fail(const std::string& line) {
 BenchList all_benches() {
   BenchList list;
   add_submission_paths(list);
+  add_among_polls(list);
   add_peers(list);
   add_harness(list);
   return list;

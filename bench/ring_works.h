@@ -1,9 +1,7 @@
 #pragma once
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "assay/bench/block_file.h"
+#include "assay/bench/eventfd.h"
 #include "assay/bench/grid.h"
 #include "assay/bench/socket_pairs.h"
 
@@ -233,21 +232,6 @@ class MessageWork {
   Target target_;
   std::unique_ptr<MessageBuffers> provided_;
   std::array<std::array<char, kMessageBytes>, kMostRequests / 2> received_{};
-};
-
-/// An eventfd: readable for ever, or never.
-class Eventfd {
- public:
-  explicit Eventfd(unsigned count) : fd_(::eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (fd_ < 0) give_up("eventfd", errno);
-  }
-  Eventfd(const Eventfd&) = delete;
-  Eventfd& operator=(const Eventfd&) = delete;
-  ~Eventfd() { ::close(fd_); }
-  int fd() const noexcept { return fd_; }
-
- private:
-  int fd_;
 };
 
 template <typename R>
