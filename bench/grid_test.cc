@@ -23,7 +23,8 @@ TEST(Grid, HasEveryWorkInEveryBatch) {
   std::set<std::string> kept;
   for (const GridCell& cell : grid()) kept.insert(name_of(cell));
   for (const GridCell& cell : whole_grid()) {
-    if (cell.mode == Mode::kPlain && cell.with.count() == 0) EXPECT_TRUE(kept.contains(name_of(cell))) << name_of(cell);
+    if (cell.mode != Mode::kPlain || cell.with.count() != 0) continue;
+    EXPECT_TRUE(kept.contains(name_of(cell))) << name_of(cell);
   }
 }
 
@@ -49,10 +50,11 @@ TEST(Grid, KeepsNothingThatAKernelRefuses) {
 TEST(Grid, ShowsWhatEachConvenienceSavesByItself) {
   std::set<std::string> kept;
   for (const GridCell& cell : grid()) kept.insert(name_of(cell));
-  for (const std::string mode : {"plain", "deferred"}) {
-    for (const std::string batch : {"1", "32"}) {
-      for (const std::string cell : {"nop/" + mode + "+ringfd/", "read/" + mode + "+ringfd/", "read/" + mode + "+file/",
-                                     "read/" + mode + "+buffer/", "tcp/" + mode + "+provided/"}) {
+  for (const std::string& mode : {std::string("plain"), std::string("deferred")}) {
+    for (const char* batch : {"1", "32"}) {
+      for (const std::string& cell :
+           {"nop/" + mode + "+ringfd/", "read/" + mode + "+ringfd/", "read/" + mode + "+file/",
+            "read/" + mode + "+buffer/", "tcp/" + mode + "+provided/"}) {
         EXPECT_TRUE(kept.contains(cell + batch)) << cell + batch;
       }
     }
