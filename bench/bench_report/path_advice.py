@@ -1,0 +1,176 @@
+"""What the chapter "paths" advises: which mode, what to register, how large a batch, and what Ring and Backend cost."""
+
+import statistics
+
+from bench_report import ratios
+from bench_report.measurements import Bench, Row
+from bench_report.ratios import Ratio
+from bench_report.setups import MODES, OPTIONS, Place, Setup, front_of, grid_of, setup_of
+
+# A batch from which on the system call is shared by so many that the rest of the cost shows.
+_LARGE = 8
+# What Ring and Backend aim at beside raw liburing.
+AIM = 0.95
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def factor(value: float) -> str:
+    return f"{value:.0f}\u00d7" if value >= 9.95 else f"{value:.2g}\u00d7" if value >= 1.95 else f"{value:.2f}\u00d7"
+
+
+def _join(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _of_rows(count: int, of: int) -> str:
+    return "in the one row that shows it" if of == 1 else f"in all {of} rows" if count == of else f"in {count} of {of} rows"
+
+
+def _compared(grid: dict[Place, Bench], better: str, worse: str, large: bool) -> dict[Place, tuple[Ratio, Ratio | None]]:
+    """Speed and thrift in CPU time of one mode beside another, by the place of the first, through one front."""
+    front = front_of(grid)
+    told = {}
+    for place, bench in grid.items():
+        other = grid.get(Place(place.work, Setup(worse, ()), place.path, place.size))
+        if place.setup == Setup(better, ()) and place.path == front and other and (place.size >= _LARGE) == large:
+            speed = ratios.unpaired(bench, other)
+            if speed.supported:
+                told[place] = (speed, ratios.unpaired_cpu(bench, other))
+    return told
+
+
+def _cpu_words(ratios_of_cpu: list[Ratio | None]) -> str:
+    known = [ratio.inverse() for ratio in ratios_of_cpu if ratio and ratio.differs]
+    if len(known) * 2 <= len(ratios_of_cpu):
+        return ""
+    return f" and takes {factor(statistics.median(ratio.median for ratio in known))} the CPU time"
+
+
+def _mode_words(told: dict[Place, tuple[Ratio, Ratio | None]], better: str, worse: str) -> str:
+    """One clause on two modes."""
+    faster = [place for place in told if told[place][0].is_faster]
+    slower = [place for place in told if told[place][0].is_slower]
+    if not faster and not slower:
+        return f"no difference could be seen between {MODES[better]} and {MODES[worse]}"
+    if faster and slower:
+        works = [_join(list(dict.fromkeys(place.work for place in places))) for places in (faster, slower)]
+        return (f"{MODES[better]} is faster than {MODES[worse]} {_of_rows(len(faster), len(told))} ({works[0]}) and slower "
+                f"in {len(slower)} ({works[1]})")
+    winner, loser, places = (better, worse, faster) if faster else (worse, better, slower)
+    speeds = [told[place][0] if faster else told[place][0].inverse() for place in places]
+    cpu = [told[place][1] if faster or not told[place][1] else told[place][1].inverse() for place in places]
+    return (f"{MODES[winner]} beats {MODES[loser]} by {factor(statistics.median(speed.median for speed in speeds))} in time "
+            f"{_of_rows(len(places), len(told))}{_cpu_words(cpu)}")
+
+
+def advise_modes(rows: list[Row], kernel: str) -> list[str]:
+    grid = grid_of(rows)
+    sentences = []
+    for large, size_words in ((True, f"in batches of {_LARGE} and more"), (False, "one or two at a time")):
+        clauses = []
+        for better, worse in (("deferred", "sqpoll"), ("deferred", "plain"), ("iopoll", "plain")):
+            told = _compared(grid, better, worse, large)
+            if told:
+                clauses.append(_mode_words(told, better, worse))
+        if clauses:
+            where = f"On this kernel{f' ({kernel})' if kernel else ''}, {size_words}" if not sentences else size_words.capitalize()
+            sentences.append(f"{where}: {'; '.join(clauses)}.")
+    return sentences
+
+
+def _saved(speeds: list[Ratio]) -> str:
+    """What an option is worth at one size, over all rows that show it."""
+    for found, word, share in (([each for each in speeds if each.is_faster], "saves", lambda each: 1 - 1 / each.median),
+                               ([each for each in speeds if each.is_slower], "costs", lambda each: 1 / each.median - 1)):
+        if found and len(found) * 2 > len(speeds):
+            return f"{word} {percent(statistics.median(share(each) for each in found))}"
+    differing = [each for each in speeds if each.differs]
+    if differing:
+        low, high = min(each.median for each in differing), max(each.median for each in differing)
+        span = f"{1 - 1 / low:+.0%}".replace("%", " %")
+        if len(differing) > 1:
+            span += f" to {1 - 1 / high:+.0%}".replace("%", " %")
+        return f"makes a difference {_of_rows(len(differing), len(speeds))} only ({span} of the time saved)"
+    return "saves nothing that could be seen"
+
+
+def advise_options(rows: list[Row]) -> list[str]:
+    grid = grid_of(rows)
+    sentences = []
+    for option, words in OPTIONS.items():
+        by_size: dict[int, list[Ratio]] = {}
+        works: list[str] = []
+        for place, bench in grid.items():
+            other = grid.get(Place(place.work, place.setup.without(option), place.path, place.size))
+            if option not in place.setup.options or not other:
+                continue
+            speed = ratios.unpaired(bench, other)
+            if speed.supported:
+                by_size.setdefault(place.size, []).append(speed)
+                works.append(place.work)
+        if not by_size:
+            continue
+        said: dict[str, list[str]] = {}
+        for size in sorted(by_size):
+            said.setdefault(_saved(by_size[size]), []).append(str(size))
+        name = f"Registering {words}" if option != "provided" else "Taking buffers from a ring of provided ones"
+        where = f" ({_join(list(dict.fromkeys(works)))})" if len(set(works)) <= 3 else ""
+        sentences.append(f"{name}{where} {_join([f'{worth} at batch {_join(sizes)}' for worth, sizes in said.items()])}.")
+    return sentences
+
+
+def _batching_of(sizes: dict[int, Bench], work: str) -> str | None:
+    ordered = sorted(sizes)
+    alone, largest = sizes[ordered[0]], ordered[-1]
+    if ordered[0] != 1 or len(ordered) < 2 or not ratios.unpaired(sizes[largest], alone).supported:
+        return None
+    enough = next(size for size in ordered
+                  if not any(ratios.unpaired(sizes[more], sizes[size]).is_faster for more in ordered if more > size))
+    what = "a NOP" if work == "nop" else f"an operation of {work}"
+    if enough == 1:
+        return f"{what} costs no less in batches of {largest} than alone"
+    gain = ratios.unpaired(sizes[enough], alone)
+    beyond = f"; beyond {enough} nothing is gained" if enough != largest else ""
+    return f"{what} costs {factor(gain.median).rstrip(chr(0xd7))} times less in batches of {enough} than alone{beyond}"
+
+
+def advise_batches(rows: list[Row]) -> list[str]:
+    grid = grid_of(rows)
+    front = front_of(grid)
+    clauses = []
+    for work in ("nop", "read", "tcp"):
+        for mode in ("deferred", "plain", "coop"):
+            sizes = {place.size: bench for place, bench in grid.items()
+                     if (place.work, place.setup, place.path) == (work, Setup(mode, ()), front)}
+            clause = _batching_of(sizes, work) if sizes else None
+            if clause:
+                clauses.append(f"{clause} ({front}, {MODES[mode]})")
+                break
+    return [f"Batching: {'. '.join(clause[0].upper() + clause[1:] if i else clause for i, clause in enumerate(clauses))}."
+            ] if clauses else []
+
+
+def advise_wrappers(rows: list[Row]) -> list[str]:
+    clauses = []
+    for path in ("Ring", "Backend"):
+        speeds = {row.key: speed for row in rows if row.baseline.path == "liburing"
+                  and (bench := row.find(path)) and (speed := ratios.speed(row, bench)) and speed.supported}
+        if not speeds:
+            continue
+        reached = sum(speed.reaches(AIM) for speed in speeds.values())
+        least = min(speeds, key=lambda key: speeds[key].median)
+        worst = speeds[least]
+        clause = f"{path} reaches {AIM:g} of raw liburing's speed {_of_rows(reached, len(speeds))}"
+        if reached < len(speeds):
+            clause += (f"; its least is {worst.median:.2f} ({worst.low:.2f}\u2013{worst.high:.2f}), {least.work}, "
+                       f"{least.setup}, batch {least.size}")
+        clauses.append(clause)
+    return [f"{'. '.join(clauses)}."] if clauses else []
+
+
+def advise_paths(rows: list[Row], kernel: str) -> list[str]:
+    bare = [row for row in rows if not setup_of(row.key.setup).options]
+    return [*advise_modes(bare, kernel), *advise_batches(bare), *advise_options(rows), *advise_wrappers(rows)]
