@@ -108,7 +108,8 @@ def _line(change: Change, of_ratios: bool) -> str:
     beside = ""
     if not of_ratios and change.old_speed and change.new_speed:
         beside = f", speed beside the baseline {change.old_speed:.2f} -> {change.new_speed:.2f}"
-    return f"  {change.change:+7.1%}  p {change.p:.3f}  {change.name}  {times}{beside}"
+    sure = "p < 0.001" if change.p is not None and change.p < 0.001 else f"p = {change.p:.3f}"
+    return f"  {change.change * 100:+6.1f} %  {sure}  {change.name}  {times}{beside}"
 
 
 def _named(names: list[str], where: str) -> str:

@@ -5,12 +5,16 @@ import statistics
 from bench_report import ratios
 from bench_report.measurements import Bench, Row
 from bench_report.ratios import Ratio
-from bench_report.setups import MODES, OPTIONS, Place, Setup, front_of, grid_of, setup_of
+from bench_report.setups import MODES, OPTIONS, Place, Setup, front_of, grid_of
 
 # A batch from which on the system call is shared by so many that the rest of the cost shows.
 _LARGE = 8
 # What Ring and Backend aim at beside raw liburing.
 AIM = 0.95
+
+
+# Speed and thrift in CPU time of a setup beside another, by the place of the first.
+Compared = dict[Place, tuple[Ratio, Ratio | None]]
 
 
 def percent(share: float) -> str:
@@ -26,16 +30,20 @@ def _join(words: list[str]) -> str:
 
 
 def _of_rows(count: int, of: int) -> str:
-    return "in the one row that shows it" if of == 1 else f"in all {of} rows" if count == of else f"in {count} of {of} rows"
+    if of == 1:
+        return "in the one row there is" if count else "not in the one row there is"
+    if count == of:
+        return "in both rows" if of == 2 else f"in all {of} rows"
+    return f"in {count or 'none'} of {of} rows"
 
 
-def _compared(grid: dict[Place, Bench], better: str, worse: str, large: bool) -> dict[Place, tuple[Ratio, Ratio | None]]:
-    """Speed and thrift in CPU time of one mode beside another, by the place of the first, through one front."""
+def _compared(grid: dict[Place, Bench], better: Setup, worse: Setup, large: bool) -> Compared:
+    """One setup beside another, through one front."""
     front = front_of(grid)
     told = {}
     for place, bench in grid.items():
-        other = grid.get(Place(place.work, Setup(worse, ()), place.path, place.size))
-        if place.setup == Setup(better, ()) and place.path == front and other and (place.size >= _LARGE) == large:
+        other = grid.get(Place(place.work, worse, place.path, place.size))
+        if place.setup == better and place.path == front and other and (place.size >= _LARGE) == large:
             speed = ratios.unpaired(bench, other)
             if speed.supported:
                 told[place] = (speed, ratios.unpaired_cpu(bench, other))
@@ -49,20 +57,30 @@ def _cpu_words(ratios_of_cpu: list[Ratio | None]) -> str:
     return f" and takes {factor(statistics.median(ratio.median for ratio in known))} the CPU time"
 
 
-def _mode_words(told: dict[Place, tuple[Ratio, Ratio | None]], better: str, worse: str) -> str:
+def _name(setup: Setup) -> str:
+    fd = " with the ring's fd registered" if setup.options == ("ringfd",) else ""
+    return f"{MODES[setup.mode]}{fd}"
+
+
+def _where(places: list[Place]) -> str:
+    """By name while there are few."""
+    return _join([f"{place.work} by {place.size}" for place in places]) if len(places) <= 3 else _join(
+        list(dict.fromkeys(place.work for place in places)))
+
+
+def _mode_words(told: Compared, better: str, worse: str) -> str:
     """One clause on two modes."""
     faster = [place for place in told if told[place][0].is_faster]
     slower = [place for place in told if told[place][0].is_slower]
     if not faster and not slower:
-        return f"no difference could be seen between {MODES[better]} and {MODES[worse]}"
+        return f"no difference could be seen between {better} and {worse}"
     if faster and slower:
-        works = [_join(list(dict.fromkeys(place.work for place in places))) for places in (faster, slower)]
-        return (f"{MODES[better]} is faster than {MODES[worse]} {_of_rows(len(faster), len(told))} ({works[0]}) and slower "
-                f"in {len(slower)} ({works[1]})")
+        return (f"{better} is faster than {worse} {_of_rows(len(faster), len(told))} ({_where(faster)}) and slower in "
+                f"{len(slower)} ({_where(slower)})")
     winner, loser, places = (better, worse, faster) if faster else (worse, better, slower)
     speeds = [told[place][0] if faster else told[place][0].inverse() for place in places]
     cpu = [told[place][1] if faster or not told[place][1] else told[place][1].inverse() for place in places]
-    return (f"{MODES[winner]} beats {MODES[loser]} by {factor(statistics.median(speed.median for speed in speeds))} in time "
+    return (f"{winner} beats {loser} by {factor(statistics.median(speed.median for speed in speeds))} in time "
             f"{_of_rows(len(places), len(told))}{_cpu_words(cpu)}")
 
 
@@ -72,32 +90,44 @@ def advise_modes(rows: list[Row], kernel: str) -> list[str]:
     for large, size_words in ((True, f"in batches of {_LARGE} and more"), (False, "one or two at a time")):
         clauses = []
         for better, worse in (("deferred", "sqpoll"), ("deferred", "plain"), ("iopoll", "plain")):
-            told = _compared(grid, better, worse, large)
-            if told:
-                clauses.append(_mode_words(told, better, worse))
+            # The quick preset has deferred task work in most works only with the ring's fd registered.
+            setups = [Setup(better, ()), Setup(better, ("ringfd",))]
+            told = [_compared(grid, setup, Setup(worse, ()), large) for setup in setups]
+            setup = setups[0] if len(told[0]) >= len(told[1]) else setups[1]
+            if told[setups.index(setup)]:
+                clauses.append(_mode_words(told[setups.index(setup)], _name(setup), MODES[worse]))
         if clauses:
             where = f"On this kernel{f' ({kernel})' if kernel else ''}, {size_words}" if not sentences else size_words.capitalize()
             sentences.append(f"{where}: {'; '.join(clauses)}.")
     return sentences
 
 
-def _saved(speeds: list[Ratio]) -> str:
-    """What an option is worth at one size, over all rows that show it."""
-    for found, word, share in (([each for each in speeds if each.is_faster], "saves", lambda each: 1 - 1 / each.median),
-                               ([each for each in speeds if each.is_slower], "costs", lambda each: 1 / each.median - 1)):
-        if found and len(found) * 2 > len(speeds):
-            return f"{word} {percent(statistics.median(share(each) for each in found))}"
-    differing = [each for each in speeds if each.differs]
-    if differing:
-        low, high = min(each.median for each in differing), max(each.median for each in differing)
-        span = f"{1 - 1 / low:+.0%}".replace("%", " %")
-        if len(differing) > 1:
-            span += f" to {1 - 1 / high:+.0%}".replace("%", " %")
-        return f"makes a difference {_of_rows(len(differing), len(speeds))} only ({span} of the time saved)"
-    return "saves nothing that could be seen"
+def _saved(speeds: list[Ratio]) -> tuple[str, str]:
+    """What an option is worth at one size, over all rows that show it: a verb, and how much."""
+    for verb, share in (("saves", lambda each: 1 - 1 / each.median), ("costs", lambda each: 1 / each.median - 1)):
+        found = [each for each in speeds if (each.is_faster if verb == "saves" else each.is_slower)]
+        if len(found) * 2 > len(speeds):
+            return verb, percent(statistics.median(share(each) for each in found))
+    faster, slower = sum(each.is_faster for each in speeds), sum(each.is_slower for each in speeds)
+    if faster or slower:
+        some = [f"{count} {words}" for count, words in ((faster, "faster"), (slower, "slower")) if count]
+        return "saves", f"nothing in most rows ({_join(some)} of {len(speeds)})"
+    return "saves", "nothing that could be seen"
+
+
+def _option_clause(name: str, by_size: dict[int, list[Ratio]]) -> str:
+    said: dict[tuple[str, str], list[str]] = {}
+    for size in sorted(by_size):
+        said.setdefault(_saved(by_size[size]), []).append(str(size))
+    clauses, last = [], ""
+    for (verb, amount), sizes in said.items():
+        clauses.append(f"{verb + ' ' if verb != last else ''}{amount} at batch {_join(sizes)}")
+        last = verb
+    return f"{name} {_join(clauses)}"
 
 
 def advise_options(rows: list[Row]) -> list[str]:
+    """One sentence for each option, as one piece of advice."""
     grid = grid_of(rows)
     sentences = []
     for option, words in OPTIONS.items():
@@ -111,15 +141,11 @@ def advise_options(rows: list[Row]) -> list[str]:
             if speed.supported:
                 by_size.setdefault(place.size, []).append(speed)
                 works.append(place.work)
-        if not by_size:
-            continue
-        said: dict[str, list[str]] = {}
-        for size in sorted(by_size):
-            said.setdefault(_saved(by_size[size]), []).append(str(size))
-        name = f"Registering {words}" if option != "provided" else "Taking buffers from a ring of provided ones"
-        where = f" ({_join(list(dict.fromkeys(works)))})" if len(set(works)) <= 3 else ""
-        sentences.append(f"{name}{where} {_join([f'{worth} at batch {_join(sizes)}' for worth, sizes in said.items()])}.")
-    return sentences
+        if by_size:
+            name = f"Registering {words}" if option != "provided" else "Taking buffers from a ring of provided ones"
+            where = f" ({_join(list(dict.fromkeys(works)))})" if len(set(works)) <= 3 else ""
+            sentences.append(f"{_option_clause(name + where, by_size)}.")
+    return [" ".join(sentences)] if sentences else []
 
 
 def _batching_of(sizes: dict[int, Bench], work: str) -> str | None:
@@ -172,5 +198,4 @@ def advise_wrappers(rows: list[Row]) -> list[str]:
 
 
 def advise_paths(rows: list[Row], kernel: str) -> list[str]:
-    bare = [row for row in rows if not setup_of(row.key.setup).options]
-    return [*advise_modes(bare, kernel), *advise_batches(bare), *advise_options(rows), *advise_wrappers(rows)]
+    return [*advise_modes(rows, kernel), *advise_batches(rows), *advise_options(rows), *advise_wrappers(rows)]

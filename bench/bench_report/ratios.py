@@ -100,12 +100,15 @@ def unpaired_cpu(bench: Bench, baseline: Bench) -> Ratio | None:
     return Ratio(*ratio_interval(baseline.cpu_times, bench.cpu_times, LEVEL))
 
 
-def spread(values: list[float]) -> float:
-    """Half of the range between the quartiles, as a share of the median; of fewer than four, half of the whole range."""
-    if len(values) < 2:
-        return 0.0
+def middle_half(values: list[float]) -> tuple[float, float]:
+    """The quartiles; of fewer than four values the whole range."""
     if len(values) < 4:
-        low, high = min(values), max(values)
-    else:
-        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+        return min(values), max(values)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def spread(values: list[float]) -> float:
+    """Half of the distance between the quartiles, as a share of the median."""
+    low, high = middle_half(values)
     return (high - low) / 2 / statistics.median(values)

@@ -35,10 +35,15 @@ def cpu_text(bench: Bench) -> str:
     return figure(cpu) if cpu is not None and abs(cpu / bench.ns - 1) > _CPU_DIFFERS else ""
 
 
+def spread_text(bench: Bench) -> str:
+    share = 100 * ratios.spread(bench.times)
+    return "" if len(bench.samples) < 2 else f"\u00b1{share:.1f} %" if share < 9.95 else f"\u00b1{share:.0f} %"
+
+
 def cells(row: Row, bench: Bench) -> tuple[str, ...]:
     """What a table says of a path, after its name."""
-    return (figure(bench.ns), f"\u00b1{ratios.spread(bench.times):.0%}".replace("%", " %"), cpu_text(bench),
-            small_figure(bench.calls), small_figure(bench.cqes_per_enter), ratio_text(ratios.speed(row, bench)))
+    return (figure(bench.ns), spread_text(bench), cpu_text(bench), small_figure(bench.calls),
+            small_figure(bench.cqes_per_enter), ratio_text(ratios.speed(row, bench)))
 
 
 HEADS = ("ns/op", "spread", "CPU ns", "calls/op", "CQEs/enter", "speed beside the first")
@@ -75,10 +80,11 @@ def level_text(run: Run) -> str:
     repetitions = f"{run.repetitions} repetition{'' if run.repetitions == 1 else 's'}"
     if run.repetitions == 1:
         return "A single repetition has no interval."
+    sure = f"{level * 100:.4g} %"
     if level >= ratios.LEVEL:
-        return f"Intervals in parentheses hold the median with {level:.1%} certainty ({repetitions})."
-    return (f"Intervals in parentheses span all {repetitions}, and hold the median with {level:.1%} certainty: "
-            "for 95 % it takes 6.")
+        return f"Intervals in parentheses hold the median with a certainty of {sure} ({repetitions})."
+    return (f"Intervals in parentheses span all {repetitions}, and hold the median with a certainty of {sure}: "
+            "95 % takes 6.")
 
 
 def text(run: Run) -> str:
