@@ -52,7 +52,7 @@ def advise_peers(rows: list[Row]) -> list[str]:
     count = ahead + level + len(behind)
     if not count:
         return []
-    sentence = f"The Backend is ahead of all peers in {ahead} of {count} rows and level with the best in {level}"
+    sentence = f"The Backend is ahead of all peers in {ahead or 'none'} of {count} row{'' if count == 1 else 's'} and level with the best in {level or 'none'}"
     if not behind:
         return [f"{sentence}."]
     named = [words for _, words in sorted(behind)[:_NAMED]]

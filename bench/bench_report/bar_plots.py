@@ -60,6 +60,7 @@ def _figure(panels: list[Panel]) -> Figure:
     heights = [max(len(panel.bars) for panel in line) * _BAR_INCHES + 0.62 for line in lines]
     figure = Figure(figsize=(3.65 * columns if columns > 1 else 5.5, sum(heights)), layout="constrained")
     grid = figure.subplots(len(lines), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    figure.get_layout_engine().set(h_pad=0.09)
     for line, axes_line in zip(lines, grid):
         for axes in axes_line[len(line) :]:
             axes.set_visible(False)
