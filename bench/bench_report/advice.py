@@ -1,5 +1,6 @@
 """What the figures advise, in sentences. Only what an interval supports is said: one that excludes 1 by more than 3 %.
-Paths of a row are compared by repetitions that ran next to each other, setups with each other by all their repetitions."""
+Paths of a row are compared by repetitions that ran next to each other, setups with each other by all of
+theirs."""
 
 import statistics
 
@@ -52,7 +53,9 @@ def advise_peers(rows: list[Row]) -> list[str]:
     count = ahead + level + len(behind)
     if not count:
         return []
-    sentence = f"The Backend is ahead of all peers in {ahead or 'none'} of {count} row{'' if count == 1 else 's'} and level with the best in {level or 'none'}"
+    rows_there = f"{count} row{'' if count == 1 else 's'}"
+    sentence = (f"The Backend is ahead of all peers in {ahead or 'none'} of {rows_there} and level with the best in "
+                f"{level or 'none'}")
     if not behind:
         return [f"{sentence}."]
     named = [words for _, words in sorted(behind)[:_NAMED]]
@@ -78,7 +81,8 @@ def advise_harness(rows: list[Row]) -> list[str]:
             name = f"{path} ({work})"
             if any(ratio.differs for ratio in found):
                 beside = f" of {baselines[0]}" if len(baselines) == 1 else ""
-                costly.append(f"{name} takes {factor(statistics.median(ratio.median for ratio in found))} the time{beside}")
+                cost = statistics.median(ratio.median for ratio in found)
+                costly.append(f"{name} takes {factor(cost)} the time{beside}")
             else:
                 free.append(name)
     clauses = costly

@@ -17,8 +17,8 @@ def row(*times: float, paths=("liburing", "Ring", "Backend"), name="paths/nop/pl
 class AdviceTest(unittest.TestCase):
     def test_modes(self):
         told = advice(path_lines())
-        self.assertRegex(told, r"On this kernel \(6\.18\.5\), in batches of 8 and more: deferred task work beats SQPOLL by "
-                               r"1\.\d+\u00d7 in time in all 27 rows and takes 0\.\d+\u00d7 the CPU time")
+        self.assertRegex(told, r"On this kernel \(6\.18\.5\), in batches of 8 and more: deferred task work beats "
+                               r"SQPOLL by 1\.\d+\u00d7 in time in all 27 rows and takes 0\.\d+\u00d7 the CPU time")
         self.assertIn("One or two at a time: deferred task work beats", told)
 
     def test_a_mode_that_is_no_faster_is_not_said_to_be(self):
@@ -27,7 +27,8 @@ class AdviceTest(unittest.TestCase):
 
     def test_where_a_mode_is_better_and_where_worse(self):
         lines = (row(50, 50, 50) + row(40, 40, 40, name="paths/nop/deferred/{}/batch:8")
-                 + row(50, 50, 50, name="paths/tcp/plain/{}/batch:8") + row(60, 60, 60, name="paths/tcp/deferred/{}/batch:8"))
+                 + row(50, 50, 50, name="paths/tcp/plain/{}/batch:8")
+                 + row(60, 60, 60, name="paths/tcp/deferred/{}/batch:8"))
         self.assertIn("is faster than a plain ring in 1 of 2 rows (nop by 8) and slower in 1 (tcp by 8)", advice(lines))
 
     def test_deferred_task_work_may_be_there_only_with_the_rings_fd(self):
@@ -36,26 +37,29 @@ class AdviceTest(unittest.TestCase):
 
     def test_what_registering_saves(self):
         told = advice(path_lines())
-        self.assertRegex(told, r"Registering the ring's fd saves \d+ % at batch 1 and nothing in most rows \(\d+ faster of 27\)")
+        self.assertRegex(told, r"Registering the ring's fd saves \d+ % at batch 1 and nothing in most rows "
+                               r"\(\d+ faster of 27\)")
         self.assertRegex(told, r"Registering files saves \d+ % at batch 1 and \d+ % at batch 32\.")
         self.assertIn("Registering buffers (read and write) saves nothing that could be seen at batch 1", told)
 
     def test_batching(self):
         lines = [line for size, ns in ((1, 400), (8, 100), (32, 80), (128, 79.5))
                  for line in row(ns, ns, ns, name=f"paths/nop/plain/{{}}/batch:{size}")]
-        self.assertIn("a NOP costs 5 times less in batches of 32 than alone; beyond 32 nothing is gained", advice(lines))
+        self.assertIn("a NOP costs 5 times less in batches of 32 than alone; beyond 32 nothing is gained",
+                      advice(lines))
         flat = [line for size in (1, 8) for line in row(9, 9, 9, name=f"paths/nop/plain/{{}}/batch:{size}")]
         self.assertIn("a NOP costs no less in batches of 8 than alone", advice(flat))
 
     def test_wrappers_beside_liburing(self):
         told = advice(row(100, 101, 125) + row(100, 101, 101, name="paths/nop/plain/{}/batch:32"))
         self.assertIn("Ring reaches 0.95 of raw liburing's speed in both rows.", told)
-        self.assertRegex(told, r"Backend reaches .* in 1 of 2 rows; its least is 0\.80 \(0\.\d+\u20130\.\d+\), nop, plain, batch 8")
+        self.assertRegex(told, r"Backend reaches .* in 1 of 2 rows; its least is 0\.80 "
+                               r"\(0\.\d+\u20130\.\d+\), nop, plain, batch 8")
 
     def test_peers(self):
         told = advice(peer_lines())
-        self.assertIn("The Backend is ahead of all peers in 9 of 11 rows and level with the best in none. It is behind in 2: ",
-                      told)
+        self.assertIn("The Backend is ahead of all peers in 9 of 11 rows and level with the best in none. "
+                      "It is behind in 2: ", told)
         self.assertIn("events, self_ping, fds 1: 0.88 of epoll, \u201cBackend, drained\u201d 1.10", told)
 
     def test_noise_supports_no_peer(self):

@@ -89,8 +89,8 @@ def _peer_panel(row: Row) -> Panel:
 
 def peers(work: str, rows: list[Row]) -> Plot:
     figure = _figure([_peer_panel(row) for row in rows])
-    return Plot(f"{work}: time an operation", "Fastest on top. Behind the time: the speed beside the best peer, above 1 is "
-                "faster.", figure)
+    return Plot(f"{work}: time an operation", "Fastest on top. Behind the time: the speed beside the best peer, above "
+                "1 is faster.", figure)
 
 
 def _harness_panel(row: Row) -> Panel:
@@ -98,7 +98,8 @@ def _harness_panel(row: Row) -> Panel:
     for bench in row.benches:
         speed = ratios.speed(row, bench)
         words = f" \u00b7 {speed.inverse().median:.2f}\u00d7 the time" if speed else ""
-        bars.append(Bar(bench.path, bench, COLOURS.get(bench.path, svg.VERMILION if speed else svg.GREY), False, words, bool(speed)))
+        colour = COLOURS.get(bench.path, svg.VERMILION if speed else svg.GREY)
+        bars.append(Bar(bench.path, bench, colour, False, words, bool(speed)))
     return Panel(f"{row.key.work}: {row.key.setup}, {row.key.size_name} {row.key.size:,}", bars)
 
 

@@ -14,8 +14,8 @@ from bench_report.google_benchmark import significance_test
 from bench_report.measurements import read
 
 _DESCRIPTION = """\
-Measures submission paths (liburing, Ring, Backend), whole pieces of work beside other event loops, and what Assay itself
-costs; says what came of it in a table and in words."""
+Measures submission paths (liburing, Ring, Backend), whole pieces of work beside other event loops, and what Assay
+itself costs; says what came of it in a table and in words."""
 _EPILOGUE = """\
 commands:
   assay bench [quick|full] [OPTION ...]                  measures; quick takes a minute or two, full half an hour
@@ -31,8 +31,8 @@ Every path of a row runs in turn, so speeds beside each other hold even where th
 0 done, 1 nothing could be measured or `compare` found something slower, 2 bad usage, 3 a Python package is missing (the
 figures are kept), 130 interrupted (what was measured is shown). bench/README.md says more."""
 _COMPARE_DESCRIPTION = """\
-Compares two runs by Google Benchmark's own test, Mann-Whitney U at 0.05. A bench counts as slower or faster if that calls
-it significant and the median changed by more than the threshold, too."""
+Compares two runs by Google Benchmark's own test, Mann-Whitney U at 0.05. A bench counts as slower or faster if that
+calls it significant and the median changed by more than the threshold, too."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +95,8 @@ def _show_parser() -> argparse.ArgumentParser:
 def _compare_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="assay bench compare", description=_COMPARE_DESCRIPTION, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter,
-                     epilog="Exit status: 0 nothing became slower, 1 something did, 2 bad usage, 3 a package is missing.")
+                     epilog="Exit status: 0 nothing became slower, 1 something did, 2 bad usage, 3 a package is "
+                            "missing.")
     add = parser.add_argument
     add("old", type=Path, metavar="OLD.json")
     add("new", type=Path, metavar="NEW.json")
@@ -120,7 +121,8 @@ def _show(path: Path, html: Path | None, command: str = "") -> None:
 def _measure(program: Path | None, arguments: list[str]) -> int:
     options = _measure_parser().parse_intermixed_args(arguments)
     if options.preset not in ("quick", "full"):
-        raise BadUsage(f"there is no '{options.preset}'; it takes quick, full, show or compare (see assay bench --help)")
+        raise BadUsage(f"there is no '{options.preset}'; it takes quick, full, show or compare "
+                       "(see assay bench --help)")
     words = ["--preset", options.preset]
     for glob in options.filters:
         words += ["--filter", glob]

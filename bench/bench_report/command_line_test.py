@@ -13,7 +13,8 @@ _BENCH = Path(__file__).parents[1] / "bench"
 # Stands in for the measuring program: it keeps its arguments, and figures where it is told to.
 _PROGRAM = """#!/bin/sh
 echo "$@" > "$0.arguments"
-case "$*" in *nonesuch*) echo "assay-bench: no bench has such a name" >&2; exit 2;; *--list*) echo a/b/c/d/n:1; exit 0;; esac
+case "$*" in *nonesuch*) echo "assay-bench: no bench has such a name" >&2; exit 2;;
+*--list*) echo a/b/c/d/n:1; exit 0;; esac
 while [ $# -gt 1 ]; do [ "$1" = --json ] && cp "$0.json" "$2"; shift; done
 %s
 """
@@ -35,8 +36,8 @@ class CommandLineTest(unittest.TestCase):
         program.chmod(0o755)
 
     def bench(self, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([str(_BENCH), "--assay-bench", str(self.folder / "program"), *arguments], capture_output=True,
-                              text=True, check=False, timeout=60, cwd=self.folder)
+        return subprocess.run([str(_BENCH), "--assay-bench", str(self.folder / "program"), *arguments],
+                              capture_output=True, text=True, check=False, timeout=60, cwd=self.folder)
 
     def arguments(self) -> str:
         return (self.folder / "program.arguments").read_text()
@@ -48,8 +49,8 @@ class CommandLineTest(unittest.TestCase):
         self.assertRegex(self.arguments(), "^--preset quick --json ")
 
     def test_hands_over_what_is_asked_for(self):
-        self.bench("--filter", "paths/*", "full", "--filter=x*", "--repetitions", "3", "--min-time-ms", "7", "--no-call-counts",
-                   "--json", "kept.json")
+        self.bench("--filter", "paths/*", "full", "--filter=x*", "--repetitions", "3", "--min-time-ms", "7",
+                   "--no-call-counts", "--json", "kept.json")
         self.assertEqual(self.arguments(), "--preset full --filter paths/* --filter x* --repetitions 3 --min-time-ms 7 "
                          "--no-call-counts --json kept.json\n")
         self.assertEqual(json.loads((self.folder / "kept.json").read_text()), self.told)
@@ -96,9 +97,11 @@ class CommandLineTest(unittest.TestCase):
         write(self.folder / "other.json", document(path_lines(["read"])))
         for arguments, words in (
                 (["frobnicate"], "there is no 'frobnicate'"), (["--bogus"], "--bogus"), (["quick", "full"], "full"),
-                (["--repetitions", "0"], "'0' is not a number from 1 to 1000"), (["--json", "no/such/x.json"], "folder does not exist"),
-                (["--html", "."], "it is a folder"), (["show"], "required"), (["show", "none.json"], "'none.json' cannot be read"),
-                (["show", "no.json"], "'no.json' is not JSON"), (["compare", "old.json"], "required"),
+                (["--repetitions", "0"], "'0' is not a number from 1 to 1000"), 
+                (["--json", "no/such/x.json"], "folder does not exist"),
+                (["--html", "."], "it is a folder"), (["show"], "required"),
+                (["show", "none.json"], "'none.json' cannot be read"), (["show", "no.json"], "'no.json' is not JSON"),
+                (["compare", "old.json"], "required"),
                 (["compare", "old.json", "no.json"], "'no.json' is not JSON"),
                 (["compare", "old.json", "other.json"], "no bench in common"),
                 (["compare", "--threshold", "much", "old.json", "old.json"], "'much' is not a percentage")):
@@ -136,7 +139,8 @@ class GoogleBenchmarkTest(unittest.TestCase):
     def test_missing_packages_are_named(self):
         with self.assertRaisesRegex(NotPossibleHere, "libbenchmark-tools"):
             google_benchmark.significance_test(Path("/nonexistent"))
-        with mock.patch("importlib.util.find_spec", lambda name: None), self.assertRaisesRegex(NotPossibleHere, "python3-numpy"):
+        with mock.patch("importlib.util.find_spec", lambda name: None), \
+                self.assertRaisesRegex(NotPossibleHere, "python3-numpy"):
             google_benchmark.significance_test()
 
 

@@ -9,18 +9,20 @@ WORKS = {"nop": 40.0, "read": 500.0, "read_direct": 9000.0, "write": 700.0, "soc
          "poll": 400.0, "timeout": 300.0, "cancel": 450.0}
 PATHS = {"liburing": 1.0, "Ring": 0.99, "Backend": 1.08}
 # By mode: what a system call costs, what an operation costs, and the process's CPU time beside elapsed time.
-MODES = {"plain": (300.0, 1.0, 1.0), "coop": (290.0, 0.98, 1.0), "deferred": (260.0, 0.9, 1.0), "sqpoll": (500.0, 1.3, 1.9)}
+MODES = {"plain": (300.0, 1.0, 1.0), "coop": (290.0, 0.98, 1.0), "deferred": (260.0, 0.9, 1.0),
+         "sqpoll": (500.0, 1.3, 1.9)}
 OPTIONS = {"ringfd": (0.8, 1.0), "file": (1.0, 0.93), "buffer": (1.0, 0.97)}
-CONTEXT = {"date": "2026-03-01T10:00:00+00:00", "host_name": "host", "num_cpus": 2, "mhz_per_cpu": 2400, "kernel": "6.18.5",
-           "machine": "x86_64", "liburing": "2.3", "assay": "0.1.0", "preset": "quick", "repetitions": "9",
-           "min_time_ms": "40", "perf_events": "none", "notes": ""}
+CONTEXT = {"date": "2026-03-01T10:00:00+00:00", "host_name": "host", "num_cpus": 2, "mhz_per_cpu": 2400,
+           "kernel": "6.18.5", "machine": "x86_64", "liburing": "2.3", "assay": "0.1.0", "preset": "quick",
+           "repetitions": "9", "min_time_ms": "40", "perf_events": "none", "notes": ""}
 
 # name, ns an operation, and counters that are the same in all repetitions.
 Line = tuple[str, float, dict]
 
 
 def entries(lines: Iterable[Line], repetitions: int, noise: float, seed: int = 1) -> list[dict]:
-    """Rows interleaved as the runner does it: a repetition of each path in turn, slowed down alike where the machine is."""
+    """Rows interleaved as the runner does it: a repetition of each path in turn, slowed down alike where the machine
+    is."""
     rows: dict[str, list[Line]] = {}
     for line in lines:
         parts = line[0].split("/")
@@ -35,8 +37,9 @@ def entries(lines: Iterable[Line], repetitions: int, noise: float, seed: int = 1
                 cpu = {"cpu_ns_per_op": real * counters["cpu"]} if "cpu" in counters else {}
                 made.append({"name": name, "run_name": name, "run_type": "iteration", "repetitions": repetitions,
                              "repetition_index": repetition, "threads": 1, "iterations": 1000, "real_time": real * 256,
-                             "cpu_time": real * 256, "time_unit": "ns", "items_per_second": 1e9 / real, "ns_per_op": real,
-                             **cpu, **{key: value for key, value in counters.items() if key != "cpu"}})
+                             "cpu_time": real * 256, "time_unit": "ns", "items_per_second": 1e9 / real,
+                             "ns_per_op": real, **cpu,
+                             **{key: value for key, value in counters.items() if key != "cpu"}})
     return made
 
 
@@ -53,7 +56,8 @@ def path_lines(works: Iterable[str] = tuple(WORKS)) -> list[Line]:
     """The grid: every mode at every batch, single options at 1 and 32."""
     lines = []
     for work in works:
-        lines += [path_line(work, mode, (), path, size) for mode in MODES for size in (1, 2, 8, 32, 128) for path in PATHS]
+        lines += [path_line(work, mode, (), path, size)
+                  for mode in MODES for size in (1, 2, 8, 32, 128) for path in PATHS]
         lines += [path_line(work, "deferred", (option,), path, size) for option in OPTIONS for size in (1, 32)
                   for path in PATHS if option != "buffer" or work in ("read", "write")]
     return lines
@@ -69,7 +73,8 @@ def peer_lines() -> list[Line]:
                 lines.append((f"peers/events/{setup}/{path}/fds:{size}", ns, {"cpu": 1.0}))
     for size in (1, 32, 128):
         for path, ns in (("libuv (threads)", 9000.0), ("asio, io_uring", 1400.0), ("Backend", 800.0)):
-            lines.append((f"peers/file_reads/page_cache/{path}/depth:{size}", ns, {"cpu": 1.4, "calls_per_op": 1 / size}))
+            counted = {"cpu": 1.4, "calls_per_op": 1 / size}
+            lines.append((f"peers/file_reads/page_cache/{path}/depth:{size}", ns, counted))
     for size in (1000, 1000000):
         for path, ns in (("multimap", 83.0), ("libevent", 120.0), ("libev", 60.0), ("Backend", 20.0)):
             lines.append((f"peers/timer_move/heap/{path}/armed:{size}", ns, {}))

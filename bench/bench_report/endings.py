@@ -8,7 +8,8 @@ INTERRUPTED = 130  # As shells have it for a program that ctrl-C ended.
 
 
 class BadUsage(Exception):
-    """What was asked for makes no sense. The message is one line that names the offending part and what would be right."""
+    """What was asked for makes no sense. The message is one line that names the offending part and what would be
+    right."""
 
 
 class NotMeasured(Exception):

@@ -1,4 +1,5 @@
-"""What `assay-bench` measured, read from the JSON that Google Benchmark writes: rows of paths, and their repetitions."""
+"""What `assay-bench` measured, read from the JSON that Google Benchmark writes: rows of paths, and their
+repetitions."""
 
 import json
 import math

@@ -25,12 +25,15 @@ class MeasurementsTest(unittest.TestCase):
         self.assertEqual((run.rows[0].baseline.path, run.rows[0].key.size), ("asio, io_uring (own + 1)", 128))
 
     def test_what_is_missing_is_left_out(self):
-        run = parsed({"name": "a/b/c/d/n:1", "ns_per_op": 5}, {"name": "a/b/c/d/n:1", "ns_per_op": 7, "repetition_index": 0},
+        run = parsed({"name": "a/b/c/d/n:1", "ns_per_op": 5}, 
+                     {"name": "a/b/c/d/n:1", "ns_per_op": 7, "repetition_index": 0},
                      {"name": "a/b/c/e/n:1", "real_time": 2, "time_unit": "us"},
-                     {"name": "a/b/c/f/n:1", "items_per_second": 1e6}, {"name": "a/b/c/g/n:1", "ns_per_op": float("nan")})
+                     {"name": "a/b/c/f/n:1", "items_per_second": 1e6},
+                     {"name": "a/b/c/g/n:1", "ns_per_op": float("nan")})
         told = {bench.path: bench for bench in run.rows[0].benches}
         self.assertEqual({path: bench.ns for path, bench in told.items()}, {"d": 6, "e": 2000, "f": 1000})
-        self.assertEqual((told["d"].cpu_ns, told["d"].calls, told["d"].cqes_per_enter, told["d"].instructions), (None,) * 4)
+        one = told["d"]
+        self.assertEqual((one.cpu_ns, one.calls, one.cqes_per_enter, one.instructions), (None,) * 4)
         self.assertEqual(run.notes, [])
 
     def test_aggregates_and_failures_are_no_measurements(self):
@@ -42,7 +45,8 @@ class MeasurementsTest(unittest.TestCase):
         self.assertEqual(parsed().rows, [])
 
     def test_other_files_are_told_in_one_line(self):
-        for text, words in (("{", "is not JSON"), ("[1]", "has no list"), ('{"benchmarks": 1}', "has no list"), (b"\xff\xfe\x00", "JSON"),
+        for text, words in (("{", "is not JSON"), ("[1]", "has no list"), ('{"benchmarks": 1}', "has no list"),
+                            (b"\xff\xfe\x00", "JSON"),
                             ('{"benchmarks": [{"name": "BM_x", "real_time": 1}]}', "no bench of Assay's")):
             with self.subTest(text=text), self.assertRaises(BadUsage) as caught:
                 parse(text, "x.json")

@@ -12,8 +12,8 @@ from bench_report.measurements import Row, Run, works_of
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 _PACKAGES = {"matplotlib": "python3-matplotlib", "jinja2": "python3-jinja2"}
-_CHAPTERS = {"paths": ("Submission paths", "The same work through raw liburing, through Ring and through Backend, by the "
-                       "ring's mode and by how many operations are submitted at a time."),
+_CHAPTERS = {"paths": ("Submission paths", "The same work through raw liburing, through Ring and through Backend, by "
+                       "the ring's mode and by how many operations are submitted at a time."),
              "peers": ("Beside other event loops", "Whole pieces of work, as a program would do them."),
              "harness": ("What Assay itself costs", "Its layers beside what they stand on.")}
 
@@ -122,7 +122,8 @@ def render(run: Run, command: str = "") -> str:
     """The page. `command` is what was typed, if the run has just been measured."""
     check_available()
     import jinja2  # pylint: disable=import-outside-toplevel
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                                     undefined=jinja2.StrictUndefined)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         facts=_facts(run), advice=advise(run) if run.rows else ["Nothing was measured."], chapters=_chapters(run),
         table=_table(run), heads=terminal.HEADS, notes=run.notes, command=command or _command(run),

@@ -65,7 +65,8 @@ class PageTest(unittest.TestCase):
         self.assertNotRegex(self.page, "#0[1-4]0[1-4]0[1-4]")
 
     def test_header_notes_and_advice(self):
-        for words in ("<dd>6.18.5 x86_64</dd>", "2 CPUs at 2.4 GHz", "libuv was &lt;not&gt; built", "deferred task work beats",
+        for words in ("<dd>6.18.5 x86_64</dd>", "2 CPUs at 2.4 GHz", "libuv was &lt;not&gt; built",
+                      "deferred task work beats",
                       "assay bench quick --repetitions 9 --min-time-ms 40 --html bench.html"):
             self.assertIn(words, self.page)
 
@@ -84,7 +85,9 @@ class PageTest(unittest.TestCase):
 
     def test_missing_packages_are_named(self):
         for module, package in (("matplotlib", "python3-matplotlib"), ("jinja2", "python3-jinja2")):
-            with mock.patch("importlib.util.find_spec", lambda name, missing=module: None if name == missing else object()), \
+            def find(name, missing=module):
+                return None if name == missing else object()
+            with mock.patch("importlib.util.find_spec", find), \
                     self.assertRaisesRegex(NotPossibleHere, package):
                 page.check_available()
 

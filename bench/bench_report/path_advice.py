@@ -97,7 +97,8 @@ def advise_modes(rows: list[Row], kernel: str) -> list[str]:
             if told[setups.index(setup)]:
                 clauses.append(_mode_words(told[setups.index(setup)], _name(setup), MODES[worse]))
         if clauses:
-            where = f"On this kernel{f' ({kernel})' if kernel else ''}, {size_words}" if not sentences else size_words.capitalize()
+            this_kernel = f"On this kernel{f' ({kernel})' if kernel else ''}, {size_words}"
+            where = size_words.capitalize() if sentences else this_kernel
             sentences.append(f"{where}: {'; '.join(clauses)}.")
     return sentences
 
@@ -175,8 +176,9 @@ def advise_batches(rows: list[Row]) -> list[str]:
             if clause:
                 clauses.append(f"{clause} ({front}, {MODES[mode]})")
                 break
-    return [f"Batching: {'. '.join(clause[0].upper() + clause[1:] if i else clause for i, clause in enumerate(clauses))}."
-            ] if clauses else []
+    if not clauses:
+        return []
+    return [". ".join([f"Batching: {clauses[0]}", *(clause[0].upper() + clause[1:] for clause in clauses[1:])]) + "."]
 
 
 def advise_wrappers(rows: list[Row]) -> list[str]:

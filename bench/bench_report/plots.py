@@ -1,4 +1,4 @@
-"""The plots of the chapter "paths": time, speed beside liburing and system calls by batch, and what registering is worth.
+"""The plots of the chapter "paths": time, speed beside liburing and system calls by batch, what registering is worth.
 
 Ring modes stand side by side on one scale, each in a panel of its own with a line for each path: fifteen lines in one
 panel nobody can tell apart."""
@@ -35,7 +35,8 @@ def colour_of(path: str) -> str:
 
 
 def _in_unit(ns: float) -> tuple[float, str]:
-    return next(((ns / scale, unit) for unit, scale in (("s", 1e9), ("ms", 1e6), ("\u00b5s", 1e3)) if ns >= scale), (ns, "ns"))
+    units = (("s", 1e9), ("ms", 1e6), ("\u00b5s", 1e3))
+    return next(((ns / scale, unit) for unit, scale in units if ns >= scale), (ns, "ns"))
 
 
 def tick_text(ns: float, _position: int = 0) -> str:
@@ -50,8 +51,8 @@ def time_text(ns: float) -> str:
 
 
 def _modes(rows: list[Row]) -> dict[Setup, list[Row]]:
-    """A setup for each mode, with its rows in the order of their sizes: the bare mode, or what was measured at most sizes
-    where that was not."""
+    """A setup for each mode, with its rows in the order of their sizes: the bare mode, or what was measured at most
+    sizes where that was not."""
     setups: dict[Setup, list[Row]] = {}
     for row in sorted(rows, key=lambda each: each.key.size):
         setups.setdefault(setup_of(row.key.setup), []).append(row)
@@ -69,7 +70,9 @@ def _title(setup: Setup) -> str:
     return " + ".join([name[0].upper() + name[1:], *setup.options])
 
 
-def _line(rows: list[Row], path: str, value: Callable[[Bench], float | None]) -> tuple[list[int], list[float], list[Bench]]:
+def _line(rows: list[Row], path: str,
+          value: Callable[[Bench], float | None]) -> tuple[list[int], list[float], list[Bench]]:
+    """Sizes and values of a path, and its benches."""
     found = [(row.key.size, told, bench) for row in rows
              if (bench := row.find(path)) and (told := value(bench)) is not None]
     return [each[0] for each in found], [each[1] for each in found], [each[2] for each in found]
@@ -186,8 +189,8 @@ def speeds(work: str, rows: list[Row]) -> Plot | None:
     panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2f}"))
     _legend(figure, panels, paths)
     baseline = rows[0].baseline.path
-    return Plot(f"{work}: speed beside {baseline}", f"1.00 is as fast as {baseline}, more is faster; lines at the bars are the "
-                f"interval of the median, dashed is the aim of {AIM:g}.", figure)
+    return Plot(f"{work}: speed beside {baseline}", f"1.00 is as fast as {baseline}, more is faster; lines at the bars "
+                f"are the interval of the median, dashed is the aim of {AIM:g}.", figure)
 
 
 def calls(rows: list[Row]) -> Plot | None:
@@ -212,8 +215,8 @@ def calls(rows: list[Row]) -> Plot | None:
                     has_sqpoll = has_sqpoll or is_sqpoll
     _call_scale(panels[0], counts)
     _legend(figure, panels, paths)
-    return Plot("System calls an operation", "Counted under ptrace, for the whole process. Where paths make as many, their "
-                f"markers lie within each other.{' Dashed: SQPOLL.' if has_sqpoll else ''}", figure)
+    return Plot("System calls an operation", "Counted under ptrace, for the whole process. Where paths make as many, "
+                f"their markers lie within each other.{' Dashed: SQPOLL.' if has_sqpoll else ''}", figure)
 
 
 def _call_scale(axes: Axes, counts: list[float]) -> None:
@@ -258,8 +261,8 @@ def options(work: str, rows: list[Row]) -> Plot | None:
             for path, speed in found[size].get(setup, []):
                 at = line + (paths.index(path) - (len(paths) - 1) / 2) * 0.22
                 panel.plot([speed.low, speed.high], [at, at], color=colour_of(path), linewidth=1.6)
-                panel.plot([speed.median], [at], color=colour_of(path), marker=_MARKERS.get(path, ("o", 4))[0], markersize=4.5,
-                           linestyle="none", label=path)
+                panel.plot([speed.median], [at], color=colour_of(path), marker=_MARKERS.get(path, ("o", 4))[0],
+                           markersize=4.5, linestyle="none", label=path)
         panel.axvline(1, color=svg.INK, linewidth=0.9)
         panel.set_xlim(min(panel.get_xlim()[0], 0.95), max(panel.get_xlim()[1], 1.05))
         panel.tick_params(length=0)
@@ -269,5 +272,5 @@ def options(work: str, rows: list[Row]) -> Plot | None:
     axes[0].set_yticks(range(len(setups)), [" + ".join([setup.mode, *setup.options]) for setup in setups])
     axes[0].set_ylim(len(setups) - 0.4, -0.6)
     _legend(figure, list(axes), paths)
-    return Plot(f"{work}: what registering is worth", "Medians and their intervals. These setups did not run side by side, "
-                "so the intervals are wider.", figure)
+    return Plot(f"{work}: what registering is worth", "Medians and their intervals. These setups did not run side by "
+                "side, so the intervals are wider.", figure)

@@ -1,7 +1,8 @@
 """The rank test of Mann and Whitney, and the interval of a ratio of two samples that follows from it.
 
-Google Benchmark's own comparison calls scipy for the test. Debian's python3-scipy pulls Boost 1.74 in by its dependencies,
-which cannot be installed beside a newer one; so where scipy is missing, `stand_in` takes its place, with the same results.
+Google Benchmark's own comparison calls scipy for the test. Debian's python3-scipy pulls Boost 1.74 in by its
+dependencies, which cannot be installed beside a newer one; so where scipy is missing, `stand_in` takes its place, with
+the same results.
 """
 
 import functools
@@ -33,7 +34,8 @@ def _share_at_most(u: int, first: int, second: int) -> float:
 
 
 def p_value(first: list[float], second: list[float]) -> float:
-    """Two-sided. Exact without ties where a sample is of at most 8, else by the normal approximation: scipy's choice."""
+    """Two-sided. Exact without ties where a sample is of at most 8, else by the normal approximation: as scipy
+    chooses."""
     n, m = len(first), len(second)
     u = sum((a > b) + 0.5 * (a == b) for a in first for b in second)
     u = max(u, n * m - u)

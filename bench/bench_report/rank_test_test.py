@@ -8,8 +8,9 @@ from bench_report import rank_test
 class RankTestTest(unittest.TestCase):
     def test_p_is_what_scipy_says(self):
         # Those with ties are in the tests of Google Benchmark's own report.py.
-        for first, second, p in (([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 2 / 252), ([8, 8], [7, 4.54, 9], 0.7670968684102772),
-                                 ([9, 8], [10, 7], 1.0), ([80, 77], [66.6, 75, 60], 0.2), ([1, 1], [1, 1], 1.0)):
+        for first, second, p in (([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 2 / 252),
+                                 ([8, 8], [7, 4.54, 9], 0.7670968684102772), ([9, 8], [10, 7], 1.0),
+                                 ([80, 77], [66.6, 75, 60], 0.2), ([1, 1], [1, 1], 1.0)):
             with self.subTest(first=first, second=second):
                 self.assertAlmostEqual(rank_test.p_value(first, second), p)
                 self.assertAlmostEqual(rank_test.p_value(second, first), p)

@@ -1,5 +1,5 @@
-"""Speeds beside a baseline. On a shared machine nothing else means anything: path and baseline of one repetition ran next
-to each other, so what slowed one down slowed the other down, too."""
+"""Speeds beside a baseline. On a shared machine nothing else means anything: path and baseline of one repetition ran
+next to each other, so what slowed one down slowed the other down, too."""
 
 import functools
 import math

@@ -1,4 +1,5 @@
-"""The setups of chapter "paths": a ring's mode and what is registered, "deferred+ringfd+file". Benches are found by them."""
+"""The setups of chapter "paths": a ring's mode and what is registered, "deferred+ringfd+file". Benches are found by
+them."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,5 @@
-"""A figure of matplotlib as SVG that stands within a page: in the page's font and colours, light or dark, and without ids
-that another figure has, too."""
+"""A figure of matplotlib as SVG that stands within a page: in the page's font and colours, light or dark, and without
+ids that another figure has, too."""
 
 import html
 import io
@@ -18,8 +18,9 @@ _PIXELS = 100
 def settings() -> dict:
     """rcParams of every figure."""
     return {"svg.fonttype": "none", "svg.hashsalt": "assay", "font.family": "DejaVu Sans", "font.size": 9,
-            "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": LINE, "xtick.color": LINE, "ytick.color": LINE,
-            "xtick.labelcolor": SOFT, "ytick.labelcolor": SOFT, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
+            "text.color": INK, "axes.labelcolor": SOFT, "axes.edgecolor": LINE, "xtick.color": LINE,
+            "ytick.color": LINE, "xtick.labelcolor": SOFT, "ytick.labelcolor": SOFT, "xtick.labelsize": 8.5,
+            "ytick.labelsize": 8.5,
             "axes.labelsize": 8.5, "axes.titlesize": 9.5, "axes.titlelocation": "left", "axes.titleweight": "bold",
             "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": LINE,
             "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "lines.linewidth": 1.8,

@@ -59,8 +59,11 @@ def _table(rows: list[Row]) -> list[str]:
     columns = [column for column in range(len(lines[0])) if any(line[column] for line in lines[1:])]
     widths = {column: max(len(line[column]) for line in lines) for column in columns}
     left = {0, 1, len(lines[0]) - 1}
-    return ["  " + "  ".join(line[column].ljust(widths[column]) if column in left else line[column].rjust(widths[column])
-                             for column in columns).rstrip() for line in lines]
+
+    def cell(line: tuple[str, ...], column: int) -> str:
+        return line[column].ljust(widths[column]) if column in left else line[column].rjust(widths[column])
+
+    return ["  " + "  ".join(cell(line, column) for column in columns).rstrip() for line in lines]
 
 
 def table(run: Run) -> str:

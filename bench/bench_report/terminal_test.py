@@ -13,7 +13,8 @@ def text(lines, **how) -> str:
 class TerminalTest(unittest.TestCase):
     def test_a_row_tells_all_of_its_paths(self):
         told = text(path_lines(["nop"]), noise=0)
-        self.assertRegex(told, r"(?m)^  setup, batch +path +ns/op +spread +CPU ns +calls/op +CQEs/enter +speed beside the first$")
+        self.assertRegex(told, r"(?m)^  setup, batch +path +ns/op +spread +CPU ns +calls/op +CQEs/enter +"
+                               r"speed beside the first$")
         self.assertRegex(told, r"(?m)^  plain, 8 +liburing +77\.5 +\u00b10\.0 % +0\.12 +8\.00$")
         self.assertRegex(told, r"(?m)^ +Backend +83\.7 .* 0\.93 \(0\.93\u20130\.93\)$")
 
