@@ -110,6 +110,16 @@ TEST_F(CommandLine, HandsTheMatrixItsArguments) {
   EXPECT_EQ(run("report /nonexistent.xml").status, 2);
 }
 
+TEST_F(CommandLine, HandsTheBenchItsArguments) {
+  const Outcome help = run("bench --help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("--min-time-ms"));
+  const Outcome unknown = run("bench --nonesuch");
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--nonesuch"));
+  EXPECT_EQ(run("bench show /nonexistent.json").status, 2);
+}
+
 TEST_F(CommandLine, TellsItsVersion) {
   const Outcome outcome = run("--version");
   EXPECT_EQ(outcome.status, 0);
