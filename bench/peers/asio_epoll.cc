@@ -38,7 +38,8 @@ class AsioTimers {
 
  private:
   Context context_;
-  std::vector<boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>, Executor>> timers_;
+  std::vector<boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>, Executor>>
+      timers_;
   steady_clock::time_point now_;
   std::uint64_t fired_ = 0;
 };
@@ -47,8 +48,8 @@ class AsioTimers {
 
 std::vector<PeerPath> asio_epoll_paths() {
   std::vector<PeerPath> paths = common_asio_paths("asio, epoll");
-  paths.push_back({"timer_move", "random", "asio", path_of<MovedTimers<AsioTimers>>()});
-  paths.push_back({"timer_fire", "random", "asio", path_of<FiredTimers<AsioTimers>>()});
+  paths.push_back({"timer_move", "random", "asio, epoll", path_of<MovedTimers<AsioTimers>>()});
+  paths.push_back({"timer_fire", "random", "asio, epoll", path_of<FiredTimers<AsioTimers>>()});
   return paths;
 }
 

@@ -1,6 +1,6 @@
-// Boost.Asio on io_uring. What it is built on is decided by macros and shows in no name, so that in one program with the
-// Asio of asio_epoll.cc either could get the other's functions. All of Boost has another name here, by which Peers.cmake lets its files be found
-// that are included by macros.
+// Boost.Asio on io_uring. What it is built on is decided by macros and shows in no name, so that in one program with
+// the Asio of asio_epoll.cc either could get the other's functions. All of Boost has another name here, by which
+// Peers.cmake lets its files be found that are included by macros.
 
 #define BOOST_ASIO_HAS_IO_URING 1      // NOLINT(readability-identifier-naming): Asio's
 #define BOOST_ASIO_DISABLE_EPOLL 1     // NOLINT(readability-identifier-naming): Asio's

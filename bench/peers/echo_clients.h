@@ -102,8 +102,8 @@ class EchoClients {
   std::vector<int> servers_;
 };
 
-/// A path of an echo server. In a round each client sends, the server's loop runs until it knows that it has sent all of
-/// it back, and the clients receive that. Only the server's time counts.
+/// A path of an echo server. In a round each client sends, the server's loop runs until it knows that it has sent all
+/// of it back, and the clients receive that. Only the server's time counts.
 class EchoPath : public Path {
  public:
   Ran run(std::uint64_t rounds) final {

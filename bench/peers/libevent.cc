@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "assay/bench/peers/echo_clients.h"
@@ -104,30 +105,39 @@ class LibeventEcho final : public EchoPath {
 /// What is received moves from the input to the output, which the loop writes when the socket has room.
 class BuffereventEcho final : public EchoPath {
  public:
-  explicit BuffereventEcho(unsigned connections) : EchoPath(connections) {
+  explicit BuffereventEcho(unsigned connections) : EchoPath(connections), connections_(connections) {
     for (unsigned i = 0; i < connections; ++i) {
+      connections_[i].path = this;
       bufferevents_.emplace_back(bufferevent_socket_new(base_.get(), fd(i), 0));
       bufferevent* const one = bufferevents_.back().get();
       if (one == nullptr) give_up("bufferevent_socket_new", ENOMEM);
-      bufferevent_setcb(one, received, written, failed, this);
+      bufferevent_setcb(one, received, written, failed, &connections_[i]);
       if (bufferevent_enable(one, EV_READ | EV_WRITE) != 0) give_up("bufferevent_enable", EIO);
     }
   }
 
  private:
-  static void received(bufferevent* one, void* /*argument*/) {
+  struct Connection {
+    BuffereventEcho* path = nullptr;
+    bool writes = false;
+  };
+
+  static void received(bufferevent* one, void* argument) {
+    static_cast<Connection*>(argument)->writes = true;
     evbuffer* const input = bufferevent_get_input(one);
     check_received(static_cast<std::ptrdiff_t>(evbuffer_get_length(input)));
     bufferevent_write_buffer(one, input);
   }
-  // Called when all was written.
+  // Called when all was written, and at first, when there was nothing to write.
   static void written(bufferevent* /*one*/, void* argument) {
-    auto& path = *static_cast<BuffereventEcho*>(argument);
-    if (path.echoed(kEchoBytes)) event_base_loopbreak(path.base_.get());
+    auto& connection = *static_cast<Connection*>(argument);
+    if (!std::exchange(connection.writes, false)) return;
+    if (connection.path->echoed(kEchoBytes)) event_base_loopbreak(connection.path->base_.get());
   }
   static void failed(bufferevent* /*one*/, short /*what*/, void* /*argument*/) { give_up("a bufferevent", EIO); }
   void serve() override { event_base_dispatch(base_.get()); }
 
+  std::vector<Connection> connections_;
   Base base_ = create_base();
   std::vector<Bufferevent> bufferevents_;
 };

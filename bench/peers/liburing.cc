@@ -17,8 +17,7 @@ namespace {
 
 class LiburingReads final : public ReadPath {
  public:
-  LiburingReads(unsigned depth, const BlockFile& file)
-      : ReadPath(depth, file), ring_(depth, 2 * depth, kDeferredRing) {
+  LiburingReads(unsigned depth, const BlockFile& file) : ReadPath(depth, file), ring_(depth, 2 * depth, kDeferredRing) {
     const int fd = file.fd();
     if (const int result = io_uring_register_files(ring_.raw(), &fd, 1); result < 0) {
       give_up("io_uring_register_files", result);

@@ -150,9 +150,8 @@ class LiburingEcho final : public EchoPath {
 
   void serve() override {
     while (!is_done()) {
-      count_cqes(ring_.turn(1, [this](const io_uring_cqe& cqe) {
-        (cqe.user_data & kSend) != 0 ? sent(cqe) : received(cqe);
-      }));
+      count_cqes(
+          ring_.turn(1, [this](const io_uring_cqe& cqe) { (cqe.user_data & kSend) != 0 ? sent(cqe) : received(cqe); }));
       buffers_.publish();
     }
   }

@@ -63,9 +63,9 @@ class LibuvReads final : public ReadPath {
     read.block = take_one();
     read.request.data = this;
     const uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(slots().buffer(i)), kBlock);
-    must_be_ok(uv_fs_read(loop_.raw(), &read.request, fd(), &buffer, 1, std::int64_t{read.block} * std::int64_t{kBlock},
-                     done),
-          "uv_fs_read");
+    must_be_ok(
+        uv_fs_read(loop_.raw(), &read.request, fd(), &buffer, 1, std::int64_t{read.block} * std::int64_t{kBlock}, done),
+        "uv_fs_read");
   }
   static void done(uv_fs_t* request) {
     auto& path = *static_cast<LibuvReads*>(request->data);

@@ -29,7 +29,8 @@ class TimerDelays {
 // Both paths are of a peer's Timers, a class with these members, whose callbacks count:
 //
 //   explicit Timers(unsigned count);
-//   // Calls `start_them` where starting a timer does not read the clock, in a callback if that takes one. A turn of the
+//   // Calls `start_them` where starting a timer does not read the clock, in a callback if that takes one. A turn of
+//   the
 //   // loop belongs to it.
 //   void in_loop(auto start_them);
 //   // Arms the timer, or moves it when it is armed, by what the peer has for that.
@@ -39,8 +40,8 @@ class TimerDelays {
 //   std::uint64_t fired() const;
 //   bool armed(unsigned i) const;
 
-/// A timer among many that is moved, as that of a connection where something happened. A round moves a thousand of them,
-/// or all if they are fewer, one after the other: more would last for seconds.
+/// A timer among many that is moved, as that of a connection where something happened. A round moves a thousand of
+/// them, or all if they are fewer, one after the other: more would last for seconds.
 template <typename Timers>
 class MovedTimers final : public Path {
  public:
