@@ -17,13 +17,13 @@ class AsioTimers {
     for (unsigned i = 0; i < count; ++i) timers_.emplace_back(context_.raw());
   }
 
-  /// The clock is read once, and the turn of the loop calls the handlers of waits that were given up.
+  /// The clock is read once. The turn calls the handlers of waits that were given up the last time.
   template <typename Function>
   void in_loop(Function start_them) {
-    now_ = steady_clock::now();
-    start_them();
     context_.raw().restart();
     context_.raw().poll();
+    now_ = steady_clock::now();
+    start_them();
   }
   void start(unsigned i, std::chrono::nanoseconds delay) {
     timers_[i].expires_at(now_ + delay);

@@ -156,7 +156,7 @@ class LibeventTimers {
   void in_loop(Function start_them) {
     const Event starter(event_new(base_.get(), -1, 0, call<Function>, &start_them));
     event_active(starter.get(), 0, 0);
-    if (event_base_loop(base_.get(), EVLOOP_NONBLOCK) < 0) give_up("event_base_loop", EIO);
+    if (event_base_loop(base_.get(), EVLOOP_ONCE) < 0) give_up("event_base_loop", EIO);
   }
   void start(unsigned i, std::chrono::nanoseconds delay) {
     const auto us = std::chrono::duration_cast<std::chrono::microseconds>(delay).count();
