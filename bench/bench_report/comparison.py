@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from bench_report import ratios
 from bench_report.endings import BadUsage
 from bench_report.google_benchmark import PValue
+from bench_report.mann_whitney import least_p
 from bench_report.measurements import Bench, Row, Run
-from bench_report.rank_test import least_p
 
 ALPHA = 0.05
 _NAMED = 3

@@ -1,7 +1,7 @@
 import json
 import unittest
 
-from bench_report import comparison, rank_test
+from bench_report import comparison, mann_whitney
 from bench_report.constructed_runs import changed, document, path_lines
 from bench_report.endings import BadUsage
 from bench_report.measurements import parse
@@ -12,7 +12,7 @@ def run_of(told: dict):
 
 
 def compared(old: dict, new: dict, threshold: float = 0.05, of_ratios: bool = False):
-    return comparison.compare(run_of(old), run_of(new), threshold, of_ratios, rank_test.p_value)
+    return comparison.compare(run_of(old), run_of(new), threshold, of_ratios, mann_whitney.p_value)
 
 
 class ComparisonTest(unittest.TestCase):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench_report import rank_test
+from bench_report import mann_whitney
 from bench_report.endings import NotPossibleHere
 
 # Where Debian's package libbenchmark-tools puts what compare.py uses.
@@ -24,7 +24,7 @@ def significance_test(tools: Path = TOOLS) -> PValue:
     if importlib.util.find_spec("numpy") is None:
         raise NotPossibleHere("`compare` needs NumPy for Python; Debian's package is python3-numpy")
     if importlib.util.find_spec("scipy") is None:
-        rank_test.stand_in()
+        mann_whitney.stand_in()
     sys.path.insert(0, str(tools))
     try:
         report = importlib.import_module("gbench.report")

@@ -6,8 +6,8 @@ import math
 import statistics
 from dataclasses import dataclass
 
+from bench_report.mann_whitney import ratio_interval
 from bench_report.measurements import Bench, Row
-from bench_report.rank_test import ratio_interval
 
 LEVEL = 0.95
 # Five repetitions reach 93.75 %, which is what the preset `quick` has. Below this an interval supports no statement.
