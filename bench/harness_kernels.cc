@@ -60,10 +60,11 @@ class Stack {
 
 class NopsOnKernel final : public Path {
  public:
-  NopsOnKernel(Base base, Layer layer, unsigned batch) : stack_(base, layer), batch_(batch) {
-    auto ring = AssayRing::create(batch, 2 * batch, kPlainRing, stack_.top());
-    if (!ring) give_up(ring.error().detail, ring.error().code.value());
-    ring_ = std::move(*ring);
+  static Result<std::unique_ptr<Path>> create(Base base, Layer layer, unsigned batch) {
+    auto stack = std::make_unique<Stack>(base, layer);
+    auto ring = AssayRing::create(batch, 2 * batch, kPlainRing, stack->top());
+    if (!ring) return ring.error();
+    return std::unique_ptr<Path>(new NopsOnKernel(std::move(stack), std::move(*ring), batch));
   }
 
   Ran run(std::uint64_t rounds) override {
@@ -72,6 +73,9 @@ class NopsOnKernel final : public Path {
   }
 
  private:
+  NopsOnKernel(std::unique_ptr<Stack> stack, std::unique_ptr<AssayRing> ring, unsigned batch)
+      : stack_(std::move(stack)), ring_(std::move(ring)), batch_(batch) {}
+
   void round() {
     for (unsigned i = 0; i < batch_; ++i) io_uring_prep_nop(ring_->sqe());
     unsigned succeeded = 0;
@@ -79,9 +83,9 @@ class NopsOnKernel final : public Path {
     if (succeeded != batch_) give_up("a NOP", EIO);
   }
 
-  Stack stack_;
-  unsigned batch_;
+  std::unique_ptr<Stack> stack_;
   std::unique_ptr<AssayRing> ring_;
+  unsigned batch_;
 };
 
 struct Row {
@@ -113,7 +117,7 @@ void add_kernels(BenchList& list) {
                        .size_name = "batch",
                        .size = batch},
               .quick = batch == 32,
-              .make = make_path<NopsOnKernel>(row.base, row.layer, batch)});
+              .make = [=] { return NopsOnKernel::create(row.base, row.layer, batch); }});
   };
   for (const unsigned batch : {1U, 8U, 32U}) {
     for (const Row& row : kOverLinux) add("kernels", "plain", row, batch);
