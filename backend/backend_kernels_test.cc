@@ -6,9 +6,11 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "assay/backend/backend.h"
@@ -306,40 +308,59 @@ TEST_P(OnKernelThatDrops, WhatSubmitsItselfAgainIsNotToldOfItsFirstRequest) {
   EXPECT_EQ((std::vector<int>{-EBADR, POLL_IN}), poll.results);
 }
 
-// With MSG_TRUNC the kernel's result is the datagram's whole length, which the buffer does not have.
+// With MSG_TRUNC the kernel's result is the datagram's whole length, which the buffer does not have. One that is kept
+// while the buffer before it in memory is filled anew shows whoever writes beyond that.
 void receives_cut_datagrams(const std::string& kernel, const std::string& plan) {
   constexpr std::size_t kBytes = 128;
-  const std::string sent(3 * kBytes, 'x');
   auto stack = open_stack(kernel, plan);
   int ends[2];
   ASSERT_EQ(0, ::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
   {
     auto backend = make_backend(*stack);
-    auto pool = BufferPool::create(*backend, {.count = 1, .bytes = kBytes});
+    auto pool = BufferPool::create(*backend, {.count = 2, .bytes = kBytes});
     ASSERT_TRUE(pool) << pool.error().message();
-    std::vector<std::string> told;
-    const auto add = [&](std::span<const std::byte> bytes) {
-      told.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    };
-    OperationHandle handle =
-        backend->recvmsg_each(ends[0], *pool, {.control = 16}, MSG_TRUNC, [&](int, ReceivedMessage message, bool more) {
-          if (more) add(message.payload());
-        });
-    const auto send_and_wait = [&] {
-      const std::size_t before = told.size();
+    unsigned told = 0;
+    const auto send_and_wait = [&](char letter) {
+      const std::string sent(3 * kBytes, letter);
+      const unsigned before = told;
       ASSERT_EQ(static_cast<ssize_t>(sent.size()), ::send(ends[1], sent.data(), sent.size(), 0));
-      while (told.size() == before) ASSERT_TRUE(backend->loop(LoopMode::kOnce));
+      while (told == before) ASSERT_TRUE(backend->loop(LoopMode::kOnce));
     };
-    send_and_wait();
-    send_and_wait();
+    const auto text = [](std::span<const std::byte> bytes) {
+      return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
+    const std::size_t payload = kBytes - sizeof(io_uring_recvmsg_out) - 16;
+
+    std::map<const std::byte*, ReceivedMessage> kept;
+    const OperationHandle handle =
+        backend->recvmsg_each(ends[0], *pool, {.control = 16}, MSG_TRUNC, [&](int, ReceivedMessage message, bool more) {
+          if (!more) return;
+          const std::byte* place = message.payload().data();
+          kept.emplace(place, std::move(message));
+          ++told;
+        });
+    send_and_wait('a');
+    send_and_wait('b');
+    ASSERT_EQ(kept.size(), 2u);
+    kept.erase(kept.begin());
+    const std::string last = text(kept.begin()->second.payload());
+    EXPECT_THAT(last, testing::AnyOf(std::string(payload, 'a'), std::string(payload, 'b')));
+    send_and_wait('c');
+    ASSERT_EQ(kept.size(), 2u);
+    EXPECT_EQ(text(kept.begin()->second.payload()), std::string(payload, 'c'));
+    EXPECT_EQ(text(kept.rbegin()->second.payload()), last) << "written over by what came into the buffer before it";
+    kept.clear();
     ASSERT_TRUE(backend->cancel(handle));
     ASSERT_TRUE(backend->loop());
+
+    std::string whole;
     backend->recv_each(ends[0], *pool, MSG_TRUNC, [&](int, ProvidedBuffer buffer, bool more) {
-      if (more) add(buffer.data());
+      if (!more) return;
+      whole = text(buffer.data());
+      ++told;
     });
-    send_and_wait();
-    const std::string payload = sent.substr(0, kBytes - sizeof(io_uring_recvmsg_out) - 16);
-    EXPECT_EQ((std::vector<std::string>{payload, payload, sent.substr(0, kBytes)}), told);
+    send_and_wait('d');
+    EXPECT_EQ(whole, std::string(kBytes, 'd'));
   }
   for (const int end : ends) ::close(end);
 }

@@ -23,7 +23,8 @@ nanoseconds clock_of(clockid_t id) noexcept {
 }  // namespace
 
 Interference::Interference() : fd_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {
-  if (now().thread_cpu != nanoseconds(0)) return;
+  char first = 0;
+  if (fd_ >= 0 && ::pread(fd_, &first, 1, 0) == 1) return;
   unavailable_ = "no /proc/thread-self/schedstat, so what others did to this machine is in the figures";
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;

@@ -14,9 +14,11 @@ Result<void> device_can_be_polled(R& ring, int fd) {
   Blocks blocks(1);
   io_uring_prep_read(ring.sqe(), fd, blocks.buffer(0), kBlock, 0);
   int result = 0;
-  ring.turn(1, [&result](const io_uring_cqe& cqe) { result = cqe.res; });
+  while (ring.turn(1, [&result](const io_uring_cqe& cqe) { result = cqe.res; }) == 0) {
+  }
   if (result == -EOPNOTSUPP) {
-    return Error::from_errno(result, "IORING_SETUP_IOPOLL: the working directory's device has no queues to poll");
+    return Error::from_errno(result,
+                             "IORING_SETUP_IOPOLL on the working directory's device, which has no queues to poll");
   }
   if (result < 0) return Error::from_errno(result, "IORING_SETUP_IOPOLL: a read");
   return {};

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
 #include "assay/bench/call_counter.h"
@@ -26,6 +28,23 @@ constexpr unsigned kOperationsAtATime = 256;
 volatile std::sig_atomic_t interrupted = 0;
 // What keeps the figures when something goes wrong: the running Runner's.
 std::function<void(const std::string&)> keep_figures;
+// While a path is set up nothing is measured yet, and what cannot be is left out.
+bool setting_up = false;
+
+Result<std::unique_ptr<Path>> set_up(const Bench& bench) {
+  setting_up = true;
+  Result<std::unique_ptr<Path>> path = [&bench]() -> Result<std::unique_ptr<Path>> {
+    try {
+      return bench.make();
+    } catch (const std::system_error& error) {
+      return Error{error.code(), error.what()};
+    } catch (const std::exception& error) {
+      return Error::invalid(error.what());
+    }
+  }();
+  setting_up = false;
+  return path;
+}
 
 std::uint64_t rounds_at_a_time(const Bench& bench) {
   if (bench.rounds_at_a_time != 0) return bench.rounds_at_a_time;
@@ -47,6 +66,7 @@ std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& 
 
 void give_up(const std::string& what, int error) {
   const std::string line = what + ": " + std::strerror(error < 0 ? -error : error);
+  if (setting_up) throw std::system_error(std::abs(error), std::generic_category(), what);
   std::fprintf(stderr, "\nassay-bench: %s\n", line.c_str());
   // Once: keeping may itself go wrong.
   if (const auto keep = std::exchange(keep_figures, nullptr)) keep(line);
@@ -98,6 +118,7 @@ int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::s
     note("stopped: " + line);
     write_json();
   };
+  if (auto ring = Ring::create(LinuxKernel::instance()); !ring) io_uring_ = ring.error();
   for (const std::string& line : left_out) note(line);
   for (const std::string& line : {perf_.unavailable(), interference_.unavailable()}) {
     if (!line.empty()) note(line);
@@ -131,11 +152,22 @@ void Runner::note(const std::string& line) {
   std::fprintf(stderr, "assay-bench: %s\n", line.c_str());
 }
 
+void Runner::leave_out(const Bench& bench, const Error& error) {
+  // Who has no io_uring is told so once, and not by each who would have used it.
+  const bool by_io_uring = io_uring_ && error.code == io_uring_->code;
+  const std::string reason = by_io_uring ? "io_uring is not available here: " + io_uring_->message() : error.message();
+  LeftOut& left_out = left_out_[reason];
+  if (left_out.benches++ != 0) return;
+  left_out.first = bench.name.text();
+  left_out.note = notes_.size();
+  note(reason + "; left out: " + left_out.first + " …");
+}
+
 bool Runner::prepare(Measured& measured) {
   const Bench& bench = *measured.bench;
-  auto path = bench.make();
+  auto path = set_up(bench);
   if (!path) {
-    note(bench.name.chapter + "/" + bench.name.work + "/" + bench.name.setup + ": left out, " + path.error().message());
+    leave_out(bench, path.error());
     return false;
   }
   // So many rounds that the loop's own cost and the clock's are nothing beside them.
@@ -207,7 +239,7 @@ void Runner::measure_row(const std::vector<Measured>& row) {
 }
 
 void Runner::measure(const Bench& bench, benchmark::State& state) {
-  auto path = bench.make();
+  auto path = set_up(bench);
   if (!path) give_up(bench.name.text() + ", which could be set up before", path.error().code.value());
   const std::uint64_t step = rounds_at_a_time(bench);
   (*path)->run(step);
@@ -247,8 +279,12 @@ void Runner::show(const std::string& row) {
 void Runner::add_context() const {
   utsname machine{};
   ::uname(&machine);
+  std::vector<std::string> lines = notes_;
+  for (const auto& [reason, left_out] : left_out_) {
+    lines[left_out.note] = reason + "; " + std::to_string(left_out.benches) + " left out, the first " + left_out.first;
+  }
   std::string notes;
-  for (const std::string& line : notes_) notes += (notes.empty() ? "" : "\n") + line;
+  for (const std::string& line : lines) notes += (notes.empty() ? "" : "\n") + line;
   benchmark::AddCustomContext("kernel", machine.release);
   benchmark::AddCustomContext("machine", machine.machine);
   benchmark::AddCustomContext("liburing", ASSAY_LIBURING_VERSION);
@@ -277,7 +313,7 @@ bool Runner::write_json() const {
 }
 
 int run_rounds(const Bench& bench, std::uint64_t rounds) {
-  auto path = bench.make();
+  auto path = set_up(bench);
   if (!path) {
     std::fprintf(stderr, "assay-bench: %s: %s\n", bench.name.text().c_str(), path.error().message().c_str());
     return 1;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,7 +51,15 @@ class Runner {
   };
   class Collector;
 
+  /// For what reason benches are not measured here.
+  struct LeftOut {
+    unsigned benches = 0;
+    std::string first;
+    std::size_t note = 0;
+  };
+
   void note(const std::string& line);
+  void leave_out(const Bench& bench, const Error& error);
   bool prepare(Measured& measured);
   void count_system_calls(Measured& measured);
   void measure_row(const std::vector<Measured>& row);
@@ -63,6 +72,8 @@ class Runner {
   PerfCounters perf_;
   Interference interference_;
   std::vector<std::string> notes_;
+  std::map<std::string, LeftOut> left_out_;
+  std::optional<Error> io_uring_;  // why there is none
   std::vector<benchmark::BenchmarkReporter::Run> runs_;
   std::size_t done_ = 0;
   std::size_t all_ = 0;
