@@ -206,8 +206,8 @@ class BackendMessages final : public BackendPath {
     for (unsigned i = 0; i < cell.batch; ++i) {
       this->backend().recv_each(file(2 * std::size_t{i} + 1), *pool_, 0,
                                 [this, i](int res, ProvidedBuffer buffer, bool more) {
-                                  // The end of the path cancels it.
-                                  if (!more && res == -ECANCELED) return;
+                                  // The end of the path closes the sockets, and then cancels it.
+                                  if (!more && (res == 0 || res == -ECANCELED)) return;
                                   if (!more || res != static_cast<int>(kMessageBytes))
                                     give_up("a message", res < 0 ? res : EIO);
                                   check(reinterpret_cast<const char*>(buffer.data().data()));
