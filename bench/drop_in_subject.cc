@@ -1,6 +1,6 @@
-// A program that uses liburing as programs do. It is built twice, with liburing (`liburing_subject`) and with
-// assay::liburing in its place (`drop_in_subject`), and does what assay-bench orders (subject_protocol.h). One process
-// cannot hold both: they export the same functions.
+// A program that uses liburing as programs do. It is built twice, with liburing (`assay-bench-liburing`) and
+// with assay::liburing in its place (`assay-bench-drop-in`), and does what assay-bench orders (subject_protocol.h). One
+// process cannot hold both: they export the same functions.
 
 #include <liburing.h>
 #include <sys/socket.h>
@@ -114,6 +114,6 @@ int main(int argc, char** argv) {
     }
   }
   std::fprintf(stderr, "usage: %s nop|read plain|deferred (assay-bench runs it, and talks to its standard input)\n",
-               argc > 0 ? argv[0] : "drop_in_subject");
+               argc > 0 ? argv[0] : "assay-bench-drop-in");
   return 2;
 }

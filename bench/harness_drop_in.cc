@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <string>
 
-#include "assay/bench/block_file.h"
 #include "assay/bench/co_process.h"
 #include "assay/bench/harness.h"
+#include "assay/bench/ring_works.h"
 
 namespace assay::bench {
 namespace {
@@ -33,11 +33,13 @@ class SubjectPath final : public Path {
 
 Result<std::unique_ptr<Path>> start_subject(const std::string& program, const std::string& work,
                                             const std::string& setup, unsigned batch) {
-  // One for all: they read what is in the page cache.
-  static const Result<std::unique_ptr<BlockFile>> kFile = BlockFile::create();
-  const bool reads = work == "read";
-  if (reads && !kFile) return kFile.error();
-  auto process = CoProcess::start(program, {work, setup}, reads ? (*kFile)->fd() : -1);
+  int file = -1;
+  if (work == "read") {
+    const Result<BlockFile*> shared = shared_block_file();
+    if (!shared) return shared.error();
+    file = (*shared)->fd();
+  }
+  auto process = CoProcess::start(program, {work, setup}, file);
   if (!process) return process.error();
   return std::unique_ptr<Path>(new SubjectPath(std::move(*process), batch));
 }
@@ -49,7 +51,7 @@ void add_drop_in(BenchList& list) {
     const char* path;
     const char* name;
   };
-  constexpr Program kPrograms[] = {{"liburing", "liburing_subject"}, {"drop-in", "drop_in_subject"}};
+  constexpr Program kPrograms[] = {{"liburing", "assay-bench-liburing"}, {"drop-in", "assay-bench-drop-in"}};
   const std::pair<const char*, std::string> works[] = {{"drop_in", "nop"}, {"drop_in_reads", "read"}};
   for (const auto& [work, subject_work] : works) {
     for (const std::string setup : {"plain", "deferred"}) {

@@ -8,7 +8,7 @@
 #include "assay/backend/operation.h"
 #include "assay/backend/ring.h"
 #include "assay/backend/timer.h"
-#include "assay/bench/eventfds.h"
+#include "assay/bench/eventfd.h"
 #include "assay/bench/harness.h"
 
 namespace assay::bench {
@@ -165,9 +165,9 @@ class FdEventTurns final : public BackendPath {
   }
 
  private:
-  Eventfds fds_{1};
+  Eventfd readable_{1};
   std::uint64_t told_ = 0;
-  FdEvent event_{*backend_, fds_[0], {.read = true, .persistent = true}, [this](Readiness ready) {
+  FdEvent event_{*backend_, readable_.fd(), {.read = true, .persistent = true}, [this](Readiness ready) {
                    if (!ready.read) give_up("an event", EIO);
                    ++told_;
                  }};

@@ -1,11 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +14,7 @@
 
 #include "assay/backend/linux_kernel.h"
 #include "assay/backend/uapi.h"
+#include "assay/cli/program_fixture.h"
 #include "assay/faultinject/fault_points.h"
 #include "assay/mocks/profile.h"
 
@@ -32,59 +27,9 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
-struct Outcome {
-  int status = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// Makes io_uring_setup answer `error` from now on, as a container's filter does, here and in all that is executed.
-bool forbid_io_uring(unsigned error) {
-  sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog filter = {static_cast<unsigned short>(std::size(program)), program};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
-/// A directory for one test's files.
-class CommandLine : public testing::Test {
+class CommandLine : public ProgramTest {
  protected:
-  void SetUp() override {
-    std::string path = testing::TempDir() + "assay-cli-XXXXXX";
-    ASSERT_NE(mkdtemp(path.data()), nullptr);
-    folder_ = path;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  /// Runs `assay` with arguments as a shell takes them. io_uring_setup answers with the errno `forbidden`, unless 0.
-  Outcome run(const std::string& arguments, unsigned forbidden = 0) {
-    const std::filesystem::path out = folder_ / "stdout";
-    const std::filesystem::path err = folder_ / "stderr";
-    // Redirections before the arguments, so that these can change them.
-    const std::string command = "cd '" + folder_.string() + "' && >'" + out.string() + "' 2>'" + err.string() +
-                                "' </dev/null '" ASSAY_PROGRAM "' " + arguments;
-    const pid_t child = fork();
-    if (child == 0) {
-      if (forbidden != 0 && !forbid_io_uring(forbidden)) _exit(126);
-      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      _exit(127);
-    }
-    int status = 0;
-    EXPECT_EQ(waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status)) << arguments;
-    return {WEXITSTATUS(status), contents(out), contents(err)};
-  }
-
-  std::filesystem::path folder_;
+  CommandLine() : ProgramTest(ASSAY_PROGRAM) {}
 };
 
 bool io_uring_is_available() {
@@ -163,6 +108,16 @@ TEST_F(CommandLine, HandsTheMatrixItsArguments) {
   EXPECT_EQ(unknown.status, 2);
   EXPECT_THAT(unknown.err, HasSubstr("--nonesuch"));
   EXPECT_EQ(run("report /nonexistent.xml").status, 2);
+}
+
+TEST_F(CommandLine, HandsTheBenchItsArguments) {
+  const Outcome help = run("bench --help");
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("--min-time-ms"));
+  const Outcome unknown = run("bench --nonesuch");
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--nonesuch"));
+  EXPECT_EQ(run("bench show /nonexistent.json").status, 2);
 }
 
 TEST_F(CommandLine, TellsItsVersion) {

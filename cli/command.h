@@ -26,6 +26,7 @@ void add_replay_command(CLI::App& program, Run& run);
 void add_specimens_command(CLI::App& program, Run& run);
 void add_matrix_command(CLI::App& program, Run& run);
 void add_report_command(CLI::App& program, Run& run);
+void add_bench_command(CLI::App& program, Run& run);
 
 /// Gives a subcommand the description that its own --help shows; the program's --help keeps the short one.
 void describe(CLI::App& command, const std::string& description);

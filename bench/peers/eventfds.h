@@ -1,21 +1,26 @@
 #pragma once
 
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <vector>
 
+#include "assay/bench/peers/told_path.h"
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
+
+inline constexpr unsigned kMaxFds = 1024;
+/// Every descriptor may tell of readiness twice, and there is room for as much again.
+inline constexpr unsigned kFdsCqEntries = 4 * kMaxFds;
 
 /// Readable eventfds, non-blocking since a kernel hands a read of others to a worker.
 class Eventfds {
  public:
   explicit Eventfds(unsigned count) : told_(count) {
+    raise_descriptor_limit();
     for (unsigned i = 0; i < count; ++i) {
       fds_.push_back(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
       if (fds_.back() < 0) give_up("eventfd", errno);
@@ -49,6 +54,29 @@ class Eventfds {
  private:
   std::vector<int> fds_;
   std::vector<std::uint64_t> told_;
+};
+
+/// What the callbacks of a path do.
+enum class Callback { kPings, kDrainsNothing };
+
+/// A path that is told that eventfds are readable, again and again.
+class EventfdPath : public ToldPath {
+ protected:
+  EventfdPath(unsigned fds, Callback callback) : ToldPath(fds), fds_(fds), callback_(callback) {}
+
+  int fd(unsigned i) const noexcept { return fds_[i]; }
+  const Eventfds& fds() const noexcept { return fds_; }
+  /// What a callback does. True when the loop may end.
+  bool tell(unsigned i) {
+    callback_ == Callback::kPings ? fds_.ping(i) : fds_.leave_readable(i);
+    return count();
+  }
+
+ private:
+  void check(std::uint64_t told) final { fds_.check(told); }
+
+  Eventfds fds_;
+  const Callback callback_;
 };
 
 }  // namespace assay::bench

@@ -1,0 +1,148 @@
+import json
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from bench_report import google_benchmark, measuring
+from bench_report.constructed_runs import changed, document, path_lines, write
+from bench_report.endings import NotMeasured, NotPossibleHere
+
+_BENCH = Path(__file__).parents[1] / "bench"
+# Stands in for the measuring program: it keeps its arguments, and figures where it is told to.
+_PROGRAM = """#!/bin/sh
+echo "$@" > "$0.arguments"
+case "$*" in *nonesuch*) echo "assay-bench: no bench has such a name" >&2; exit 2;;
+*--list*) echo a/b/c/d/n:1; exit 0;; esac
+while [ $# -gt 1 ]; do [ "$1" = --json ] && cp "$0.json" "$2"; shift; done
+%s
+"""
+
+
+class CommandLineTest(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.told = document(path_lines(["nop"]))
+        write(self.folder / "old.json", self.told)
+        write(self.folder / "program.json", self.told)
+        self.measuring_program("exit 0")
+
+    def measuring_program(self, end: str) -> None:
+        program = self.folder / "program"
+        program.write_text(_PROGRAM % end)
+        program.chmod(0o755)
+
+    def bench(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([str(_BENCH), "--assay-bench", str(self.folder / "program"), *arguments],
+                              capture_output=True, text=True, check=False, timeout=60, cwd=self.folder)
+
+    def arguments(self) -> str:
+        return (self.folder / "program.arguments").read_text()
+
+    def test_measures_and_tells(self):
+        told = self.bench()
+        self.assertEqual((told.returncode, told.stderr), (0, ""))
+        self.assertIn("paths/nop\n", told.stdout)
+        self.assertRegex(self.arguments(), "^--preset quick --json ")
+
+    def test_hands_over_what_is_asked_for(self):
+        self.bench("--filter", "paths/*", "full", "--filter=x*", "--repetitions", "3", "--min-time-ms", "7",
+                   "--no-call-counts", "--json", "kept.json")
+        self.assertEqual(self.arguments(), "--preset full --filter paths/* --filter x* --repetitions 3 --min-time-ms 7 "
+                         "--no-call-counts --json kept.json\n")
+        self.assertEqual(json.loads((self.folder / "kept.json").read_text()), self.told)
+
+    def test_lists(self):
+        told = self.bench("full", "--list")
+        self.assertEqual((told.returncode, told.stdout), (0, "a/b/c/d/n:1\n"))
+
+    def test_shows_an_earlier_run_as_it_showed_it_then(self):
+        told = self.bench("show", "old.json", "--html", "x.html")
+        self.assertEqual((told.returncode, told.stdout), (0, self.bench().stdout))
+        self.assertIn("assay bench quick", (self.folder / "x.html").read_text())
+
+    def test_what_was_measured_before_it_gave_up_is_shown(self):
+        self.measuring_program("exit 1")
+        told = self.bench()
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("paths/nop\n", told.stdout)
+
+    def test_an_interrupted_run_is_shown(self):
+        # As ctrl-C does, it reaches both.
+        self.measuring_program("kill -INT $PPID; exit 0")
+        told = self.bench()
+        self.assertEqual((told.returncode, told.stderr), (130, ""))
+        self.assertIn("paths/nop\n", told.stdout)
+
+    def test_figures_of_another_day_are_not_what_came_of_it(self):
+        told = self.bench("--filter", "nonesuch", "--json", "old.json")
+        self.assertEqual((told.returncode, told.stdout), (2, ""))
+        self.assertEqual(len(told.stderr.splitlines()), 1)
+
+    def test_compares(self):
+        write(self.folder / "slow.json", changed(self.told, lambda name: 1.3 if "/Ring/" in name else 1))
+        same, slower = self.bench("compare", "old.json", "old.json"), self.bench("compare", "old.json", "slow.json")
+        self.assertEqual(same.returncode, 0)
+        self.assertIn("nothing changed", same.stdout)
+        self.assertEqual(slower.returncode, 1)
+        self.assertIn("slower:\n", slower.stdout)
+        self.assertEqual(self.bench("compare", "--threshold", "40", "old.json", "slow.json").returncode, 0)
+        self.assertEqual(self.bench("compare", "--ratios", "old.json", "slow.json").returncode, 1)
+
+    def test_bad_usage_is_one_line(self):
+        (self.folder / "no.json").write_text("no")
+        write(self.folder / "other.json", document(path_lines(["read"])))
+        for arguments, words in (
+                (["frobnicate"], "there is no 'frobnicate'"), (["--bogus"], "--bogus"), (["quick", "full"], "full"),
+                (["--repetitions", "0"], "'0' is not a number from 1 to 1000"), 
+                (["--json", "no/such/x.json"], "folder does not exist"),
+                (["--html", "."], "it is a folder"), (["show"], "required"),
+                (["show", "none.json"], "'none.json' cannot be read"), (["show", "no.json"], "'no.json' is not JSON"),
+                (["compare", "old.json"], "required"),
+                (["compare", "old.json", "no.json"], "'no.json' is not JSON"),
+                (["compare", "old.json", "other.json"], "no bench in common"),
+                (["compare", "--threshold", "much", "old.json", "old.json"], "'much' is not a percentage")):
+            with self.subTest(arguments=arguments):
+                told = self.bench(*arguments)
+                self.assertEqual((told.returncode, told.stdout, len(told.stderr.splitlines())), (2, "", 1), told.stderr)
+                self.assertTrue(told.stderr.startswith("assay bench: "))
+                self.assertIn(words, told.stderr)
+
+    def test_a_missing_measuring_program_is_one_line(self):
+        (self.folder / "program").unlink()
+        told = self.bench()
+        self.assertEqual((told.returncode, len(told.stderr.splitlines())), (1, 1))
+        self.assertIn("built where Google Benchmark is", told.stderr)
+        self.assertEqual(self.bench("show", "old.json").returncode, 0)
+
+    def test_help_teaches(self):
+        for arguments in ([], ["show"], ["compare"]):
+            self.assertEqual(self.bench(*arguments, "--help").returncode, 0)
+        self.assertIn("examples:", self.bench("--help").stdout)
+
+    def test_handlers_are_put_back(self):
+        with self.assertRaises(NotMeasured):
+            measuring.run(self.folder / "none", [])
+        with self.assertRaises(KeyboardInterrupt):
+            measuring.signal.raise_signal(measuring.signal.SIGINT)
+
+
+class GoogleBenchmarkTest(unittest.TestCase):
+    def test_its_own_test_is_used(self):
+        p_value = google_benchmark.significance_test()
+        self.assertAlmostEqual(p_value([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]), 2 / 252)
+        self.assertIsNone(p_value([1], [2, 3]))
+
+    def test_missing_packages_are_named(self):
+        with self.assertRaisesRegex(NotPossibleHere, "libbenchmark-tools"):
+            google_benchmark.significance_test(Path("/nonexistent"))
+        with mock.patch("importlib.util.find_spec", lambda name: None), \
+                self.assertRaisesRegex(NotPossibleHere, "python3-numpy"):
+            google_benchmark.significance_test()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,89 @@
+import json
+import unittest
+
+from bench_report import comparison, mann_whitney
+from bench_report.constructed_runs import changed, document, path_lines
+from bench_report.endings import BadUsage
+from bench_report.measurements import parse
+
+
+def run_of(told: dict):
+    return parse(json.dumps(told), "x.json")
+
+
+def compared(old: dict, new: dict, threshold: float = 0.05, of_ratios: bool = False):
+    return comparison.compare(run_of(old), run_of(new), threshold, of_ratios, mann_whitney.p_value)
+
+
+class ComparisonTest(unittest.TestCase):
+    def setUp(self):
+        self.old = document(path_lines(["nop"]), seed=1)
+        self.new = document(path_lines(["nop"]), seed=2)
+
+    def test_a_run_is_not_slower_than_itself(self):
+        told = compared(self.old, self.old)
+        self.assertEqual((told.slower, told.faster, told.significant), ([], [], 0))
+        self.assertIn("nothing changed by more than 5 %", comparison.text(told, run_of(self.old), run_of(self.old)))
+
+    def test_what_became_slower_is_named(self):
+        slow = "paths/nop/plain/Ring/batch:8"
+        told = compared(self.old, changed(self.new, lambda name: 1.2 if name == slow else 1.0))
+        self.assertEqual([each.name for each in told.slower], [slow])
+        self.assertAlmostEqual(told.slower[0].change, 0.2, delta=0.02)
+        self.assertAlmostEqual(told.slower[0].new_speed, 1.01 / 1.2, delta=0.02)
+        text = comparison.text(told, run_of(self.old), run_of(self.new))
+        self.assertIn("1 slower and 0 faster", text)
+        self.assertIn("would by chance alone", text)
+
+    def test_and_what_became_faster(self):
+        told = compared(self.old, changed(self.new, lambda name: 0.5 if name.endswith("/Ring/batch:8") else 1.0))
+        self.assertEqual({each.name.split("/")[3] for each in told.faster}, {"Ring"})
+        self.assertEqual(told.slower, [])
+
+    def test_a_significant_change_below_the_threshold_does_not_count(self):
+        told = compared(self.old, changed(self.new, lambda _: 1.04))
+        self.assertGreater(told.significant, 30)
+        self.assertEqual(told.slower, [])
+        self.assertNotEqual(compared(self.old, changed(self.new, lambda _: 1.04), threshold=0.02).slower, [])
+
+    def test_ratios_survive_a_slower_machine(self):
+        slower_machine = changed(self.new, lambda _: 1.5)
+        self.assertNotEqual(compared(self.old, slower_machine).slower, [])
+        self.assertEqual(compared(self.old, slower_machine, of_ratios=True).slower, [])
+
+    def test_ratios_find_what_became_slower_beside_the_baseline(self):
+        new = changed(self.new, lambda name: 1.5 * (1.2 if "/Backend/" in name else 1))
+        told = compared(self.old, new, of_ratios=True)
+        self.assertEqual({each.name.split("/")[3] for each in told.slower}, {"Backend"})
+        self.assertFalse(any("/liburing/" in each.name for each in told.changes))
+
+    def test_three_repetitions_are_too_few_for_any_significance(self):
+        old, new = document(path_lines(["nop"]), repetitions=3), document(path_lines(["nop"]), repetitions=3)
+        told = compared(old, changed(new, lambda _: 2.0))
+        self.assertEqual((told.slower, told.tested), ([], 0))
+        self.assertIn("too few repetitions", comparison.text(told, run_of(old), run_of(new)))
+
+    def test_a_single_repetition_has_no_p(self):
+        told = comparison.compare(run_of(document(path_lines(["nop"]), repetitions=1)), run_of(self.new), 0.05, False,
+                                  lambda old, new: None)
+        self.assertEqual((told.slower, told.significant), ([], 0))
+
+    def test_benches_of_one_run_only_are_counted_and_named(self):
+        more = document(path_lines(["nop", "read"]))
+        told = compared(self.old, more)
+        self.assertEqual(told.only_old, [])
+        self.assertRegex(comparison.text(told, run_of(self.old), run_of(more)),
+                         r"\d+ benches are only in the new run: paths/read/")
+
+    def test_another_kernel_is_told(self):
+        other = run_of(document(path_lines(["nop"]), kernel="6.19.0"))
+        told = comparison.text(compared(self.old, self.old), run_of(self.old), other)
+        self.assertIn("differ in kernel: 6.18.5 and 6.19.0", told)
+
+    def test_nothing_in_common_is_bad_usage(self):
+        with self.assertRaisesRegex(BadUsage, "no bench in common"):
+            compared(self.old, document(path_lines(["read"])))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,54 @@
+import sys
+import unittest
+from unittest import mock
+
+from bench_report import mann_whitney
+
+
+class MannWhitneyTest(unittest.TestCase):
+    def test_p_is_what_scipy_says(self):
+        # Those with ties are in the tests of Google Benchmark's own report.py.
+        for first, second, p in (([1, 2, 3, 4, 5], [6, 7, 8, 9, 10], 2 / 252),
+                                 ([8, 8], [7, 4.54, 9], 0.7670968684102772), ([9, 8], [10, 7], 1.0),
+                                 ([80, 77], [66.6, 75, 60], 0.2), ([1, 1], [1, 1], 1.0)):
+            with self.subTest(first=first, second=second):
+                self.assertAlmostEqual(mann_whitney.p_value(first, second), p)
+                self.assertAlmostEqual(mann_whitney.p_value(second, first), p)
+
+    def test_large_samples_take_the_normal_approximation(self):
+        self.assertLess(mann_whitney.p_value(list(range(20)), list(range(100, 120))), 1e-6)
+        self.assertGreater(mann_whitney.p_value(list(range(0, 40, 2)), list(range(1, 41, 2))), 0.5)
+
+    def test_three_beside_three_cannot_be_significant(self):
+        self.assertAlmostEqual(mann_whitney.least_p(3, 3), 0.1)
+        self.assertLess(mann_whitney.least_p(4, 4), 0.05)
+        self.assertAlmostEqual(mann_whitney.least_p(4, 4), mann_whitney.p_value([1, 2, 3, 4], [5, 6, 7, 8]))
+        self.assertEqual(mann_whitney.least_p(0, 3), 1)
+
+    def test_the_interval_of_a_ratio_holds_what_the_test_would_not_refuse(self):
+        median, low, high, level = mann_whitney.ratio_interval([10, 11, 12, 13, 14], [5, 5.1, 5.2, 5.3, 5.4])
+        self.assertTrue(low < median < high)
+        self.assertAlmostEqual(median, 2.3, delta=0.1)
+        self.assertAlmostEqual(level, 1 - 8 / 252)
+        # Divided by the interval's end, the samples are just not told apart; beyond it they are.
+        for end, beyond in ((low, 0.999), (high, 1.001)):
+            second = [value * end * beyond for value in (5, 5.1, 5.2, 5.3, 5.4)]
+            self.assertLessEqual(mann_whitney.p_value([10, 11, 12, 13, 14], second), 0.05)
+
+    def test_the_interval_of_few_says_how_little_it_is_worth(self):
+        self.assertEqual(mann_whitney.ratio_interval([2.0], [1.0]), (2, 2, 2, 0))
+        _, low, high, level = mann_whitney.ratio_interval([2.0, 3.0], [1.0, 2.0])
+        self.assertEqual((low, high), (1, 3))
+        self.assertAlmostEqual(level, 2 / 3)
+
+    def test_it_stands_in_for_scipy(self):
+        with mock.patch.dict(sys.modules):
+            for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+                del sys.modules[name]
+            mann_whitney.stand_in()
+            from scipy.stats import mannwhitneyu  # pylint: disable=import-outside-toplevel
+            self.assertAlmostEqual(mannwhitneyu([1, 2, 3, 4], [5, 6, 7, 8], alternative="two-sided").pvalue, 2 / 70)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,204 @@
+"""What the chapter "paths" advises: which mode, what to register, how large a batch, and what Ring and Backend cost."""
+
+import statistics
+
+from bench_report import ratios
+from bench_report.measurements import Bench, Row
+from bench_report.ratios import Ratio
+from bench_report.setups import MODES, OPTIONS, Place, Setup, front_of, grid_of
+
+# A batch from which on the system call is shared by so many that the rest of the cost shows.
+_LARGE = 8
+# What Ring and Backend aim at beside raw liburing.
+AIM = 0.95
+
+
+# Speed and thrift in CPU time of a setup beside another, by the place of the first.
+Compared = dict[Place, tuple[Ratio, Ratio | None]]
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def factor(value: float) -> str:
+    return f"{value:.0f}\u00d7" if value >= 9.95 else f"{value:.2g}\u00d7" if value >= 1.95 else f"{value:.2f}\u00d7"
+
+
+def _join(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _of_rows(count: int, of: int) -> str:
+    if of == 1:
+        return "in the one row there is" if count else "not in the one row there is"
+    if count == of:
+        return "in both rows" if of == 2 else f"in all {of} rows"
+    return f"in {count or 'none'} of {of} rows"
+
+
+def _compared(grid: dict[Place, Bench], better: Setup, worse: Setup, large: bool) -> Compared:
+    """One setup beside another, through one front."""
+    front = front_of(grid)
+    told = {}
+    for place, bench in grid.items():
+        other = grid.get(Place(place.work, worse, place.path, place.size))
+        if place.setup == better and place.path == front and other and (place.size >= _LARGE) == large:
+            speed = ratios.unpaired(bench, other)
+            if speed.supported:
+                told[place] = (speed, ratios.unpaired_cpu(bench, other))
+    return told
+
+
+def _cpu_words(ratios_of_cpu: list[Ratio | None]) -> str:
+    known = [ratio.inverse() for ratio in ratios_of_cpu if ratio and ratio.differs]
+    if len(known) * 2 <= len(ratios_of_cpu):
+        return ""
+    return f" and takes {factor(statistics.median(ratio.median for ratio in known))} the CPU time"
+
+
+def _name(setup: Setup) -> str:
+    fd = " with the ring's fd registered" if setup.options == ("ringfd",) else ""
+    return f"{MODES[setup.mode]}{fd}"
+
+
+def _where(places: list[Place]) -> str:
+    """By name while there are few."""
+    return _join([f"{place.work} by {place.size}" for place in places]) if len(places) <= 3 else _join(
+        list(dict.fromkeys(place.work for place in places)))
+
+
+def _mode_words(told: Compared, better: str, worse: str) -> str:
+    """One clause on two modes."""
+    faster = [place for place in told if told[place][0].is_faster]
+    slower = [place for place in told if told[place][0].is_slower]
+    if not faster and not slower:
+        return f"no difference could be seen between {better} and {worse}"
+    if faster and slower:
+        return (f"{better} is faster than {worse} {_of_rows(len(faster), len(told))} ({_where(faster)}) and slower in "
+                f"{len(slower)} ({_where(slower)})")
+    winner, loser, places = (better, worse, faster) if faster else (worse, better, slower)
+    speeds = [told[place][0] if faster else told[place][0].inverse() for place in places]
+    cpu = [told[place][1] if faster or not told[place][1] else told[place][1].inverse() for place in places]
+    return (f"{winner} beats {loser} by {factor(statistics.median(speed.median for speed in speeds))} in time "
+            f"{_of_rows(len(places), len(told))}{_cpu_words(cpu)}")
+
+
+def advise_modes(rows: list[Row], kernel: str) -> list[str]:
+    grid = grid_of(rows)
+    sentences = []
+    for large, size_words in ((True, f"in batches of {_LARGE} and more"), (False, "one or two at a time")):
+        clauses = []
+        for better, worse in (("deferred", "sqpoll"), ("deferred", "plain"), ("iopoll", "plain")):
+            # The quick preset has deferred task work in most works only with the ring's fd registered.
+            setups = [Setup(better, ()), Setup(better, ("ringfd",))]
+            told = [_compared(grid, setup, Setup(worse, ()), large) for setup in setups]
+            setup = setups[0] if len(told[0]) >= len(told[1]) else setups[1]
+            if told[setups.index(setup)]:
+                clauses.append(_mode_words(told[setups.index(setup)], _name(setup), MODES[worse]))
+        if clauses:
+            this_kernel = f"On this kernel{f' ({kernel})' if kernel else ''}, {size_words}"
+            where = size_words.capitalize() if sentences else this_kernel
+            sentences.append(f"{where}: {'; '.join(clauses)}.")
+    return sentences
+
+
+def _saved(speeds: list[Ratio]) -> tuple[str, str]:
+    """What an option is worth at one size, over all rows that show it: a verb, and how much."""
+    for verb, share in (("saves", lambda each: 1 - 1 / each.median), ("costs", lambda each: 1 / each.median - 1)):
+        found = [each for each in speeds if (each.is_faster if verb == "saves" else each.is_slower)]
+        if len(found) * 2 > len(speeds):
+            return verb, percent(statistics.median(share(each) for each in found))
+    faster, slower = sum(each.is_faster for each in speeds), sum(each.is_slower for each in speeds)
+    if faster or slower:
+        some = [f"{count} {words}" for count, words in ((faster, "faster"), (slower, "slower")) if count]
+        return "saves", f"nothing in most rows ({_join(some)} of {len(speeds)})"
+    return "saves", "nothing that could be seen"
+
+
+def _option_clause(name: str, by_size: dict[int, list[Ratio]]) -> str:
+    said: dict[tuple[str, str], list[str]] = {}
+    for size in sorted(by_size):
+        said.setdefault(_saved(by_size[size]), []).append(str(size))
+    clauses, last = [], ""
+    for (verb, amount), sizes in said.items():
+        clauses.append(f"{verb + ' ' if verb != last else ''}{amount} at batch {_join(sizes)}")
+        last = verb
+    return f"{name} {_join(clauses)}"
+
+
+def advise_options(rows: list[Row]) -> list[str]:
+    """One sentence for each option, as one piece of advice."""
+    grid = grid_of(rows)
+    sentences = []
+    for option, words in OPTIONS.items():
+        by_size: dict[int, list[Ratio]] = {}
+        works: list[str] = []
+        for place, bench in grid.items():
+            other = grid.get(Place(place.work, place.setup.without(option), place.path, place.size))
+            if option not in place.setup.options or not other:
+                continue
+            speed = ratios.unpaired(bench, other)
+            if speed.supported:
+                by_size.setdefault(place.size, []).append(speed)
+                works.append(place.work)
+        if by_size:
+            name = f"Registering {words}" if option != "provided" else "Taking buffers from a ring of provided ones"
+            where = f" ({_join(list(dict.fromkeys(works)))})" if len(set(works)) <= 3 else ""
+            sentences.append(f"{_option_clause(name + where, by_size)}.")
+    return [" ".join(sentences)] if sentences else []
+
+
+def _batching_of(sizes: dict[int, Bench], work: str) -> str | None:
+    ordered = sorted(sizes)
+    alone, largest = sizes[ordered[0]], ordered[-1]
+    if ordered[0] != 1 or len(ordered) < 2 or not ratios.unpaired(sizes[largest], alone).supported:
+        return None
+    enough = next(size for size in ordered
+                  if not any(ratios.unpaired(sizes[more], sizes[size]).is_faster for more in ordered if more > size))
+    what = "a NOP" if work == "nop" else f"an operation of {work}"
+    if enough == 1:
+        return f"{what} costs no less in batches of {largest} than alone"
+    gain = ratios.unpaired(sizes[enough], alone)
+    beyond = f"; beyond {enough} nothing is gained" if enough != largest else ""
+    return f"{what} costs {factor(gain.median).rstrip(chr(0xd7))} times less in batches of {enough} than alone{beyond}"
+
+
+def advise_batches(rows: list[Row]) -> list[str]:
+    grid = grid_of(rows)
+    front = front_of(grid)
+    clauses = []
+    for work in ("nop", "read", "tcp"):
+        for mode in ("deferred", "plain", "coop"):
+            sizes = {place.size: bench for place, bench in grid.items()
+                     if (place.work, place.setup, place.path) == (work, Setup(mode, ()), front)}
+            clause = _batching_of(sizes, work) if sizes else None
+            if clause:
+                clauses.append(f"{clause} ({front}, {MODES[mode]})")
+                break
+    if not clauses:
+        return []
+    return [". ".join([f"Batching: {clauses[0]}", *(clause[0].upper() + clause[1:] for clause in clauses[1:])]) + "."]
+
+
+def advise_wrappers(rows: list[Row]) -> list[str]:
+    clauses = []
+    for path in ("Ring", "Backend"):
+        speeds = {row.key: speed for row in rows if row.baseline.path == "liburing"
+                  and (bench := row.find(path)) and (speed := ratios.speed(row, bench)) and speed.supported}
+        if not speeds:
+            continue
+        reached = sum(speed.reaches(AIM) for speed in speeds.values())
+        clause = f"{path} reaches {AIM:g} of raw liburing's speed {_of_rows(reached, len(speeds))}"
+        if reached < len(speeds):
+            # Of those that surely do not: a median may be lower where noise was the reason.
+            least = min((key for key in speeds if not speeds[key].reaches(AIM)), key=lambda key: speeds[key].median)
+            worst = speeds[least]
+            clause += (f"; its least is {worst.median:.2f} ({worst.low:.2f}\u2013{worst.high:.2f}), {least.work}, "
+                       f"{least.setup}, batch {least.size}")
+        clauses.append(clause)
+    return [f"{'. '.join(clauses)}."] if clauses else []
+
+
+def advise_paths(rows: list[Row], kernel: str) -> list[str]:
+    return [*advise_modes(rows, kernel), *advise_batches(rows), *advise_options(rows), *advise_wrappers(rows)]

@@ -1,0 +1,114 @@
+"""Speeds beside a baseline. On a shared machine nothing else means anything: path and baseline of one repetition ran
+next to each other, so what slowed one down slowed the other down, too."""
+
+import functools
+import math
+import statistics
+from dataclasses import dataclass
+
+from bench_report.mann_whitney import ratio_interval
+from bench_report.measurements import Bench, Row
+
+LEVEL = 0.95
+# Five repetitions reach 93.75 %, which is what the preset `quick` has. Below this an interval supports no statement.
+LEAST_LEVEL = 0.9
+# What is closer to 1 than this is no difference to speak of, however sure it is.
+MARGIN = 0.03
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A median with its interval, and the level that the interval really has."""
+
+    median: float
+    low: float
+    high: float
+    level: float
+
+    @property
+    def supported(self) -> bool:
+        return self.level >= LEAST_LEVEL
+
+    @property
+    def is_faster(self) -> bool:
+        """Surely, and by so much that it matters."""
+        return self.supported and self.low > 1 + MARGIN
+
+    @property
+    def is_slower(self) -> bool:
+        return self.supported and self.high < 1 - MARGIN
+
+    @property
+    def differs(self) -> bool:
+        return self.is_faster or self.is_slower
+
+    def reaches(self, least: float) -> bool:
+        """Whether the speed may be `least`: the upper end counts, so that noise alone condemns nothing."""
+        return self.high >= least
+
+    def inverse(self) -> "Ratio":
+        return Ratio(1 / self.median, 1 / self.high, 1 / self.low, self.level)
+
+
+@functools.cache
+def median_ranks(count: int, level: float = LEVEL) -> tuple[int, float]:
+    """How many samples lie outside of the interval of the median, at each end, and the level of that: the most that
+    leaves `level`, by the binomial distribution; none where even the whole range has less. Both ends alike, since an
+    interval that is chosen by how it comes out is surer of itself than it may be."""
+    outside, reached = 0, _coverage(count, 0)
+    while 2 * (outside + 1) < count and (next_level := _coverage(count, outside + 1)) >= level:
+        outside, reached = outside + 1, next_level
+    return outside, reached
+
+
+def _coverage(count: int, outside: int) -> float:
+    """The chance that the median lies between the sample number outside + 1 and the one as far from the end."""
+    return max(0.0, 1 - 2 * sum(math.comb(count, k) for k in range(outside + 1)) / 2**count)
+
+
+def of_values(values: list[float]) -> Ratio:
+    ordered = sorted(values)
+    outside, level = median_ranks(len(ordered))
+    return Ratio(statistics.median(ordered), ordered[outside], ordered[-1 - outside], level)
+
+
+def paired_values(bench: Bench, baseline: Bench) -> dict[int, float]:
+    """baseline_ns / path_ns by repetition index, where both were measured: more is faster."""
+    return {index: baseline.samples[index].ns / sample.ns
+            for index, sample in bench.samples.items() if index in baseline.samples}
+
+
+def paired(bench: Bench, baseline: Bench) -> Ratio | None:
+    """The speed of a path beside another of the same row."""
+    values = paired_values(bench, baseline)
+    return of_values(list(values.values())) if values else None
+
+
+def speed(row: Row, bench: Bench) -> Ratio | None:
+    """Beside the row's baseline; None for the baseline itself."""
+    return None if bench is row.baseline else paired(bench, row.baseline)
+
+
+def unpaired(bench: Bench, baseline: Bench) -> Ratio:
+    """The speed of a path beside one of another row, which ran at another time."""
+    return Ratio(*ratio_interval(baseline.times, bench.times, LEVEL))
+
+
+def unpaired_cpu(bench: Bench, baseline: Bench) -> Ratio | None:
+    if not bench.cpu_times or not baseline.cpu_times:
+        return None
+    return Ratio(*ratio_interval(baseline.cpu_times, bench.cpu_times, LEVEL))
+
+
+def middle_half(values: list[float]) -> tuple[float, float]:
+    """The quartiles; of fewer than four values the whole range."""
+    if len(values) < 4:
+        return min(values), max(values)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def spread(values: list[float]) -> float:
+    """Half of the distance between the quartiles, as a share of the median."""
+    low, high = middle_half(values)
+    return (high - low) / 2 / statistics.median(values)

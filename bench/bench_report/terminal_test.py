@@ -1,0 +1,49 @@
+import json
+import unittest
+
+from bench_report import terminal
+from bench_report.constructed_runs import document, harness_lines, path_lines, peer_lines
+from bench_report.measurements import parse
+
+
+def text(lines, **how) -> str:
+    return terminal.text(parse(json.dumps(document(lines, **how)), "x.json"))
+
+
+class TerminalTest(unittest.TestCase):
+    def test_a_row_tells_all_of_its_paths(self):
+        told = text(path_lines(["nop"]), noise=0)
+        self.assertRegex(told, r"(?m)^  setup, batch +path +ns/op +spread +CPU ns +calls/op +CQEs/enter +"
+                               r"speed beside the first$")
+        self.assertRegex(told, r"(?m)^  plain, 8 +liburing +77\.5 +\u00b10\.0 % +0\.12 +8\.00$")
+        self.assertRegex(told, r"(?m)^ +Backend +83\.7 .* 0\.93 \(0\.93\u20130\.93\)$")
+
+    def test_cpu_time_is_told_where_it_differs(self):
+        self.assertRegex(text(path_lines(["nop"]), noise=0), r"(?m)^  sqpoll, 1 +liburing +552 +\u00b10\.0 % +1,049 ")
+
+    def test_columns_without_a_figure_are_left_out(self):
+        told = text([("harness/fiu_point/disabled/fiu_fail/batch:32", 3.1, {})])
+        self.assertNotIn("calls/op", told)
+        self.assertNotIn("speed beside", told)
+
+    def test_notes_and_what_the_interval_is_worth(self):
+        told = text(peer_lines() + harness_lines(), repetitions=5, notes="first note\nsecond note")
+        self.assertIn("note: first note\nnote: second note\n", told)
+        self.assertIn("with a certainty of 93.75 %: 95 % takes 6", told)
+        self.assertIn("certainty of 96.09 % (9 repetitions)", text(harness_lines()))
+
+    def test_a_single_repetition_has_neither_spread_nor_interval(self):
+        told = text(path_lines(["nop"]), repetitions=1)
+        self.assertNotIn("spread", told)
+        self.assertIn("A single repetition has no interval.", told)
+
+    def test_nothing_is_told_as_such(self):
+        self.assertEqual(text([], notes="interrupted"), "note: interrupted\nnothing was measured")
+
+    def test_figures_have_three_digits(self):
+        self.assertEqual([terminal.figure(value) for value in (3.14159, 31.4159, 314.159, 31415.9, 99.96)],
+                         ["3.14", "31.4", "314", "31,416", "100"])
+
+
+if __name__ == "__main__":
+    unittest.main()
