@@ -285,13 +285,34 @@ int Ring::enter(unsigned to_submit, unsigned min_complete, unsigned flags, const
 }
 
 int Ring::submit_and_wait_unusual(unsigned wait_nr) noexcept {
+  if ((ring_.flags & IORING_SETUP_SQPOLL) != 0) return hand_over_and_wait(wait_nr);
   const unsigned to_submit = flush_sq();
   unsigned flags = 0;
   if (wait_nr != 0 || cq_needs_enter()) flags |= IORING_ENTER_GETEVENTS;
-  if (sq_needs_enter(to_submit, &flags) || flags != 0) {
-    return enter(to_submit, wait_nr, flags, nullptr, kKernelSigsetBytes);
+  if (to_submit == 0 && flags == 0) return 0;
+  return enter(to_submit, wait_nr, flags, nullptr, kKernelSigsetBytes);
+}
+
+// In one piece, since what is done beside a poll thread is little but this. Such a ring is never rewound.
+int Ring::hand_over_and_wait(unsigned wait_nr) noexcept {
+  io_uring_sq& sq = ring_.sq;
+  const unsigned tail = sq.sqe_tail;
+  const unsigned handed_over = tail - sq.sqe_head;
+  sq.sqe_head = tail;
+  io_uring_smp_store_release(sq.ktail, tail);
+  // See sq_needs_enter.
+  io_uring_smp_mb();
+  const unsigned sq_flags = IO_URING_READ_ONCE(*sq.kflags);
+  unsigned flags = enter_flags_;
+  if (wait_nr != 0 || (sq_flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0 || iopoll_) {
+    flags |= IORING_ENTER_GETEVENTS;
   }
-  return static_cast<int>(to_submit);
+  if ((sq_flags & IORING_SQ_NEED_WAKEUP) != 0) {
+    flags |= IORING_ENTER_SQ_WAKEUP;
+  } else if ((flags & IORING_ENTER_GETEVENTS) == 0) {
+    return static_cast<int>(handed_over);
+  }
+  return kernel_->enter(ring_.enter_ring_fd, handed_over, wait_nr, flags, nullptr, kKernelSigsetBytes);
 }
 
 int Ring::get_events() noexcept { return enter(0, 0, IORING_ENTER_GETEVENTS, nullptr, kKernelSigsetBytes); }

@@ -212,6 +212,7 @@ class Ring {
            (mixed_ && (cqe.flags & uapi::kCqeFSkip) != 0);
   }
   int submit_and_wait_unusual(unsigned wait_nr) noexcept;
+  int hand_over_and_wait(unsigned wait_nr) noexcept;
   int enter(unsigned to_submit, unsigned min_complete, unsigned flags, const void* arg, std::size_t arg_bytes) noexcept;
   int enter_for(unsigned to_submit, unsigned min_complete, unsigned flags, std::chrono::nanoseconds timeout,
                 const sigset_t* sigmask, std::chrono::nanoseconds batch_time = {}) noexcept;

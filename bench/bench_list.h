@@ -62,6 +62,8 @@ struct Bench {
   bool quick = false;
   /// Its Path measures by itself what counts.
   bool times_itself = false;
+  /// What counts happens in another process, whose time this thread's share of the CPU says nothing of.
+  bool elsewhere = false;
   /// Rounds that are run at a time; 0 leaves it to the runner, which takes some 256 operations' worth.
   unsigned rounds_at_a_time = 0;
   /// Sets the path up. The error says in a line why this machine cannot: it is told once, and the rest runs.

@@ -36,13 +36,14 @@ Interference::~Interference() {
 
 Interference::Times Interference::now() const noexcept {
   Times times;
+  // First: it makes the kernel bring its account of this thread up to date, which is otherwise as of the last tick.
+  times.process_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
   std::array<char, 96> text{};
   if (fd_ >= 0 && ::pread(fd_, text.data(), text.size() - 1, 0) > 0) {
     char* end = nullptr;
     times.thread_cpu = nanoseconds(std::strtoll(text.data(), &end, 10));
     times.waited = nanoseconds(std::strtoll(end, nullptr, 10));
   }
-  times.process_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
   times.wall = clock_of(CLOCK_MONOTONIC);
   return times;
 }

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "assay/bench/bench_list.h"
+#include "assay/bench/instruction_counts.h"
 #include "assay/bench/runner.h"
 
 namespace assay::bench {
@@ -23,6 +24,7 @@ struct Arguments {
   std::string json;
   bool no_call_counts = false;
   bool list = false;
+  bool instructions = false;
   std::string only;
   std::uint64_t rounds = 0;
 };
@@ -69,6 +71,7 @@ int run(const Arguments& arguments) {
     for (const Bench* bench : chosen) std::printf("%s\n", bench->name.text().c_str());
     return 0;
   }
+  if (arguments.instructions) return count_instructions(chosen);
   if (!arguments.json.empty() && !std::ofstream(arguments.json, std::ios::app)) {
     return fail("cannot write '" + arguments.json + "'; --json takes the path of a file to write");
   }
@@ -109,6 +112,8 @@ int run_program(int argc, char** argv) {
   program.add_option("--json", arguments.json, "Write the figures, as Google Benchmark does")->type_name("FILE");
   program.add_flag("--no-call-counts", arguments.no_call_counts, "Do not count system calls under ptrace");
   program.add_flag("--list", arguments.list, "Print the names of what would be measured, and measure nothing");
+  program.add_flag("--instructions", arguments.instructions,
+                   "Have callgrind count instructions, below valgrind only: what ci/instructions does");
   program.add_option("--only", arguments.only, "Do --rounds of one bench, without a clock: for profilers and strace")
       ->type_name("NAME");
   program.add_option("--rounds", arguments.rounds, "Rounds of --only, after as many to warm up")->type_name("N");

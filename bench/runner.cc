@@ -252,7 +252,7 @@ void Runner::measure(const Bench& bench, benchmark::State& state) {
     if (bench.times_itself) state.SetIterationTime(duration<double>(ran.time).count());
   }
   const auto counts = perf_.stop();
-  state.counters["others_share"] = interference_.stop();
+  state.counters["others_share"] = bench.elsewhere ? 0 : interference_.stop();
   state.SetItemsProcessed(static_cast<std::int64_t>(all.operations));
   if (counts && !bench.times_itself) {
     state.counters["cycles_per_op"] = static_cast<double>(counts->cycles) / static_cast<double>(all.operations);
