@@ -76,6 +76,8 @@ int run(const Arguments& arguments) {
     return fail("cannot write '" + arguments.json + "'; --json takes the path of a file to write");
   }
   const bool full = arguments.preset == "full";
+  std::string filters;
+  for (const std::string& glob : arguments.filters) filters += (filters.empty() ? "" : "\n") + glob;
   Runner runner({.repetitions = arguments.repetitions != 0 ? arguments.repetitions
                                 : full                     ? 9
                                                            : 5,
@@ -85,7 +87,8 @@ int run(const Arguments& arguments) {
                  .json = arguments.json,
                  .count_calls = !arguments.no_call_counts,
                  .show_progress = ::isatty(STDERR_FILENO) == 1,
-                 .preset = arguments.preset});
+                 .preset = arguments.preset,
+                 .filters = filters});
   return runner.run(chosen, list.left_out());
 }
 

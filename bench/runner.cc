@@ -51,6 +51,16 @@ std::uint64_t rounds_at_a_time(const Bench& bench) {
   return std::max(1U, kOperationsAtATime / std::max(1U, bench.name.size));
 }
 
+/// What the processor calls itself, or nothing where /proc/cpuinfo does not say (on Arm).
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
+}
+
 std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& benches) {
   std::vector<std::vector<const Bench*>> rows;
   std::map<std::string, std::size_t> places;
@@ -130,6 +140,7 @@ int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::s
       show(bench->name.row());
       Measured next{.bench = bench, .family = bench - benches.front()};
       if (interrupted == 0 && prepare(next)) {
+        count_system_calls(next);
         ++done_;
         measured.push_back(std::move(next));
       } else {
@@ -186,6 +197,7 @@ bool Runner::prepare(Measured& measured) {
     const nanoseconds time = bench.times_itself ? ran.time : all;
     // What is not measured may last a multiple of what is, but not for ever.
     if (time >= target / 4 || all >= 2 * target) {
+      measured.round_time = all / static_cast<std::int64_t>(rounds);
       const double scale = std::min(static_cast<double>(target.count()) / static_cast<double>(time.count() + 1),
                                     4.0 * static_cast<double>(target.count()) / static_cast<double>(all.count() + 1));
       const double wanted = static_cast<double>(rounds) * scale / static_cast<double>(step);
@@ -196,14 +208,17 @@ bool Runner::prepare(Measured& measured) {
     rounds *= 4;
   }
   path->reset();
-  count_system_calls(measured);
   return true;
 }
 
 void Runner::count_system_calls(Measured& measured) {
   if (!options_.count_calls) return;
   const Bench& bench = *measured.bench;
-  const Result<CallCounts> counts = count_calls(bench.name.text(), std::max<std::uint64_t>(8, rounds_at_a_time(bench)));
+  // Every call is stopped at twice, so not for long.
+  constexpr auto kLongest = std::chrono::milliseconds(100);
+  const auto rounds = static_cast<std::uint64_t>(kLongest / std::max(measured.round_time, nanoseconds(1)));
+  const Result<CallCounts> counts = count_calls(
+      bench.name.text(), std::clamp<std::uint64_t>(rounds, 1, std::max<std::uint64_t>(8, rounds_at_a_time(bench))));
   if (!counts) {
     note(counts.error().message());
     if (counts.error() == std::errc::operation_not_permitted) options_.count_calls = false;
@@ -287,9 +302,11 @@ void Runner::add_context() const {
   for (const std::string& line : lines) notes += (notes.empty() ? "" : "\n") + line;
   benchmark::AddCustomContext("kernel", machine.release);
   benchmark::AddCustomContext("machine", machine.machine);
+  benchmark::AddCustomContext("cpu", cpu_model());
   benchmark::AddCustomContext("liburing", ASSAY_LIBURING_VERSION);
   benchmark::AddCustomContext("assay", ASSAY_VERSION);
   benchmark::AddCustomContext("preset", options_.preset);
+  benchmark::AddCustomContext("filters", options_.filters);
   benchmark::AddCustomContext("repetitions", std::to_string(options_.repetitions));
   benchmark::AddCustomContext("min_time_ms", std::to_string(options_.min_time.count()));
   benchmark::AddCustomContext("perf_events", perf_.unavailable().empty() ? perf_.scope() : "none");

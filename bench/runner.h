@@ -28,6 +28,8 @@ struct RunnerOptions {
   bool show_progress = false;
   /// What was chosen, for the record.
   std::string preset = "full";
+  /// Globs, a line each.
+  std::string filters;
 };
 
 /// Measures benches by Google Benchmark, row by row: first each path once, which tells how often it must run to take
@@ -47,6 +49,7 @@ class Runner {
     const Bench* bench = nullptr;
     benchmark::IterationCount iterations = 0;
     std::int64_t family = 0;
+    std::chrono::nanoseconds round_time{0};
     std::map<std::string, double> counters;
   };
   class Collector;

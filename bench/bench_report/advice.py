@@ -10,6 +10,7 @@ from bench_report.path_advice import advise_paths, factor
 from bench_report.ratios import Ratio
 
 _NAMED = 4
+_LOOPS = ("epoll", "libevent", "libev", "libuv", "asio")
 
 
 def is_backend(path: str) -> bool:
@@ -17,9 +18,15 @@ def is_backend(path: str) -> bool:
     return path == "Backend" or path.startswith("Backend,")
 
 
+def is_peer(path: str) -> bool:
+    """An event loop, or epoll(7) itself. What else stands in a row is what the work costs without any loop: pread(2), a
+    std::multimap, liburing, a single request."""
+    return path in _LOOPS or path.split(",")[0] in _LOOPS or path.split(" (")[0] in _LOOPS
+
+
 def best_peer(row: Row) -> Bench | None:
-    """The fastest path that is not the Backend's."""
-    return min((bench for bench in row.benches if not is_backend(bench.path)), key=lambda bench: bench.ns, default=None)
+    """The fastest of the other event loops."""
+    return min((bench for bench in row.benches if is_peer(bench.path)), key=lambda bench: bench.ns, default=None)
 
 
 def _backend(row: Row) -> Bench | None:

@@ -105,8 +105,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _command(run: Run) -> str:
-    """How to measure the same again, as far as the file says: it does not tell filters."""
+    """How to measure the same again."""
     words = ["assay", "bench", str(run.context.get("preset", "quick"))]
+    for glob in str(run.context.get("filters", "")).splitlines():
+        words += ["--filter", glob]
     for name in ("repetitions", "min_time_ms"):
         if run.context.get(name):
             words += [f"--{name.replace('_', '-')}", str(run.context[name])]

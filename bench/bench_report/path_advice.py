@@ -89,7 +89,8 @@ def advise_modes(rows: list[Row], kernel: str) -> list[str]:
     sentences = []
     for large, size_words in ((True, f"in batches of {_LARGE} and more"), (False, "one or two at a time")):
         clauses = []
-        for better, worse in (("deferred", "sqpoll"), ("deferred", "plain"), ("iopoll", "plain")):
+        for better, worse in (("deferred", "plain"), ("deferred", "sqpoll"), ("deferred", "sqpoll_spin"),
+                              ("iopoll", "plain")):
             # The quick preset has deferred task work in most works only with the ring's fd registered.
             setups = [Setup(better, ()), Setup(better, ("ringfd",))]
             told = [_compared(grid, setup, Setup(worse, ()), large) for setup in setups]

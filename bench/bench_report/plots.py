@@ -202,12 +202,12 @@ def calls(rows: list[Row]) -> Plot | None:
     paths, counts, has_sqpoll = _paths(rows), [], False
     for of_work, panel in zip(counted.values(), panels):
         modes = _modes(of_work)
-        shown = [next(iter(modes)), *(mode for mode in list(modes)[1:] if mode.mode == "sqpoll")]
+        shown = [next(iter(modes)), *(mode for mode in list(modes)[1:] if mode.mode == "sqpoll_spin")]
         for mode in shown:
             for path in paths:
                 sizes, of_path, _ = _line(modes[mode], path, lambda bench: bench.calls)
                 marker, size = _MARKERS.get(path, ("o", 4))
-                is_sqpoll = mode.mode == "sqpoll" and len(modes) > 1
+                is_sqpoll = mode.mode == "sqpoll_spin" and len(modes) > 1
                 if sizes:
                     panel.plot(sizes, of_path, color=colour_of(path), marker=marker, markersize=size, linewidth=1.1,
                                linestyle=(0, (4, 2)) if is_sqpoll else "solid", label=None if is_sqpoll else path)
@@ -216,7 +216,7 @@ def calls(rows: list[Row]) -> Plot | None:
     _call_scale(panels[0], counts)
     _legend(figure, panels, paths)
     return Plot("System calls an operation", "Counted under ptrace, for the whole process. Where paths make as many, "
-                f"their markers lie within each other.{' Dashed: SQPOLL.' if has_sqpoll else ''}", figure)
+                f"their markers lie within each other.{' Dashed: SQPOLL with a spinning waiter.' if has_sqpoll else ''}", figure)
 
 
 def _call_scale(axes: Axes, counts: list[float]) -> None:

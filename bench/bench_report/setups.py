@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench_report.measurements import Bench, Row
 
 MODES = {"plain": "a plain ring", "coop": "cooperative task work", "deferred": "deferred task work", "sqpoll": "SQPOLL",
-         "iopoll": "IOPOLL"}
+         "sqpoll_spin": "SQPOLL with a spinning waiter", "iopoll": "IOPOLL"}
 OPTIONS = {"ringfd": "the ring's fd", "file": "files", "buffer": "buffers", "provided": "a ring of provided buffers"}
 
 
