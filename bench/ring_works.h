@@ -59,9 +59,9 @@ class NopWork {
 
 /// The file that all reads and writes of a process share, or why there is none.
 inline Result<BlockFile*> shared_block_file() {
-  static const Result<std::unique_ptr<BlockFile>> kFile = BlockFile::create();
-  if (!kFile) return kFile.error();
-  return kFile->get();
+  static const Result<std::unique_ptr<BlockFile>> file = BlockFile::create();
+  if (!file) return file.error();
+  return file->get();
 }
 
 inline Result<int> block_file_for(Work work) {
