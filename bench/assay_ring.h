@@ -46,6 +46,14 @@ class AssayRing {
     if (result < 0) give_up("Ring::submit_and_wait", result);
     return ring_.for_each_cqe(visit);
   }
+  void submit() {
+    if (const int result = ring_.submit(); result < 0) give_up("Ring::submit", result);
+  }
+  /// Calls `visit` for each completion that is there, without a call. Returns how many.
+  template <typename Visit>
+  unsigned reap(Visit visit) {
+    return ring_.for_each_cqe(visit);
+  }
 
  private:
   explicit AssayRing(Ring ring) : ring_(std::move(ring)) {}

@@ -18,6 +18,7 @@ struct BackendOfCell {
   static Result<BackendOfCell> create(const GridCell& cell) {
     BackendOptions options = backend_options(kMostRequests, 2 * kMostRequests, cell.ring());
     if (cell.with.file) options.registered_fds = kMostRequests;
+    options.poll_cq = cell.mode == Mode::kSqpollSpin;
     auto backend = Backend::create(LinuxKernel::instance(), options);
     if (!backend) return backend.error();
     if (!(*backend)->unmet_options().empty()) {
@@ -206,7 +207,7 @@ class BackendMessages final : public BackendPath {
     for (unsigned i = 0; i < cell.batch; ++i) {
       this->backend().recv_each(file(2 * std::size_t{i} + 1), *pool_, 0,
                                 [this, i](int res, ProvidedBuffer buffer, bool more) {
-                                  // The end of the path closes the sockets, and then cancels it.
+                                  // The end of the path closes the sockets, and cancels it.
                                   if (!more && (res == 0 || res == -ECANCELED)) return;
                                   if (!more || res != static_cast<int>(kMessageBytes))
                                     give_up("a message", res < 0 ? res : EIO);

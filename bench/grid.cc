@@ -11,7 +11,7 @@ bool receives(Work work) { return work == Work::kSocketpair || work == Work::kTc
 
 /// All that can be had at once.
 Conveniences most_of(const GridCell& cell) {
-  return {.ring_fd = cell.mode != Mode::kSqpoll,
+  return {.ring_fd = !cell.has_poll_thread(),
           .file = reads_or_writes(cell.work) || receives(cell.work) || cell.work == Work::kPoll,
           .buffer = reads_or_writes(cell.work),
           .provided = receives(cell.work)};
@@ -46,7 +46,7 @@ std::string_view GridCell::work_name() const {
 }
 
 std::string GridCell::setup_name() const {
-  constexpr std::string_view kNames[] = {"plain", "coop", "deferred", "sqpoll", "iopoll"};
+  constexpr std::string_view kNames[] = {"plain", "coop", "deferred", "sqpoll", "sqpoll_spin", "iopoll"};
   std::string name(kNames[static_cast<std::size_t>(mode)]);
   if (with.ring_fd) name += "+ringfd";
   if (with.file) name += "+file";
@@ -56,8 +56,8 @@ std::string GridCell::setup_name() const {
 }
 
 RingChoice GridCell::ring() const {
-  constexpr unsigned kFlags[] = {0, IORING_SETUP_COOP_TASKRUN, kDeferredRing.flags, IORING_SETUP_SQPOLL,
-                                 IORING_SETUP_IOPOLL};
+  constexpr unsigned kFlags[] = {
+      0, IORING_SETUP_COOP_TASKRUN, kDeferredRing.flags, IORING_SETUP_SQPOLL, IORING_SETUP_SQPOLL, IORING_SETUP_IOPOLL};
   return {.flags = kFlags[static_cast<std::size_t>(mode)], .register_ring_fd = with.ring_fd};
 }
 
@@ -66,7 +66,7 @@ bool GridCell::quick() const {
   if (work == Work::kNop) return mode == Mode::kDeferred || (bare && mode != Mode::kCoop);
   if (work == Work::kRead) {
     return batch != 2 && ((mode == Mode::kDeferred && (bare || has_all(*this))) || (mode == Mode::kPlain && bare) ||
-                          (mode == Mode::kSqpoll && has_all(*this)));
+                          (mode == Mode::kSqpollSpin && has_all(*this)));
   }
   return (batch == 1 || batch == 32) && ((mode == Mode::kPlain && bare) || (mode == Mode::kDeferred && has_all(*this)));
 }
@@ -82,7 +82,7 @@ const std::vector<Pruning>& prunings() {
       {"an IOPOLL ring takes only what its device can be polled for",
        [](const GridCell& cell) { return cell.mode == Mode::kIopoll && cell.work != Work::kReadDirect; }},
       {"with SQPOLL the poll thread enters the kernel",
-       [](const GridCell& cell) { return cell.mode == Mode::kSqpoll && cell.with.ring_fd; }},
+       [](const GridCell& cell) { return cell.has_poll_thread() && cell.with.ring_fd; }},
       {"two conveniences of three tell no more than each of them and all",
        [](const GridCell& cell) { return cell.with.count() > 1 && !has_all(cell); }},
       {"what one convenience saves is told by plain and deferred rings",
@@ -103,7 +103,8 @@ std::vector<GridCell> whole_grid() {
   std::vector<GridCell> cells;
   for (const Work work : {Work::kNop, Work::kRead, Work::kReadDirect, Work::kWrite, Work::kSocketpair, Work::kTcp,
                           Work::kPoll, Work::kTimeout, Work::kCancel}) {
-    for (const Mode mode : {Mode::kPlain, Mode::kCoop, Mode::kDeferred, Mode::kSqpoll, Mode::kIopoll}) {
+    for (const Mode mode :
+         {Mode::kPlain, Mode::kCoop, Mode::kDeferred, Mode::kSqpoll, Mode::kSqpollSpin, Mode::kIopoll}) {
       for (unsigned registered = 0; registered < 4; ++registered) {
         for (const auto& [buffer, provided] :
              {std::pair(false, false), std::pair(true, false), std::pair(false, true)}) {

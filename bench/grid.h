@@ -34,6 +34,8 @@ enum class Mode {
   kCoop,      // COOP_TASKRUN
   kDeferred,  // SINGLE_ISSUER | DEFER_TASKRUN
   kSqpoll,
+  /// The same, and whoever submits spins on the CQ rather than sleep in the kernel: no system call at all.
+  kSqpollSpin,
   kIopoll,
 };
 
@@ -62,6 +64,7 @@ struct GridCell {
   /// "deferred+ringfd+file".
   std::string setup_name() const;
   RingChoice ring() const;
+  bool has_poll_thread() const noexcept { return mode == Mode::kSqpoll || mode == Mode::kSqpollSpin; }
   /// It is among those that are measured in a minute.
   bool quick() const;
 };

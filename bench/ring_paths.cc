@@ -63,7 +63,7 @@ Result<std::unique_ptr<Path>> make_path_by(const GridCell& cell) {
 }  // namespace
 
 Result<void> mode_is_possible(const GridCell& cell) {
-  if (cell.mode != Mode::kSqpoll) return {};
+  if (!cell.has_poll_thread()) return {};
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   if (::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2) {

@@ -14,16 +14,22 @@ template <typename R, typename W>
 class RingPath final : public Path {
  public:
   RingPath(std::unique_ptr<R> ring, const GridCell& cell)
-      : ring_(std::move(ring)), work_(*ring_, cell), batch_(cell.batch) {}
+      : ring_(std::move(ring)), work_(*ring_, cell), batch_(cell.batch), spins_(cell.mode == Mode::kSqpollSpin) {}
 
   Ran run(std::uint64_t rounds) override {
     const unsigned requests = batch_ * W::kRequests;
     for (std::uint64_t round = 0; round < rounds; ++round) {
       work_.prepare(batch_);
       unsigned left = requests;
+      const auto take = [this](const io_uring_cqe& cqe) { work_.take(cqe); };
+      if (spins_) {
+        ring_->submit();
+        while ((left -= ring_->reap(take)) != 0) LinuxKernel::instance().relax(-1);
+        continue;
+      }
       // Once, but where a wait was interrupted.
       do {
-        left -= ring_->turn(left, [this](const io_uring_cqe& cqe) { work_.take(cqe); });
+        left -= ring_->turn(left, take);
       } while (left != 0);
     }
     return {.operations = rounds * batch_, .cqes = rounds * requests};
@@ -33,6 +39,7 @@ class RingPath final : public Path {
   std::unique_ptr<R> ring_;
   W work_;
   unsigned batch_;
+  bool spins_;
 };
 
 /// The cell's path through liburing; the error says why there is none here.

@@ -86,6 +86,14 @@ class LiburingRing {
   unsigned turn(unsigned wait_nr, Visit visit) {
     const int result = io_uring_submit_and_wait(&ring_, wait_nr);
     if (result < 0) give_up("io_uring_submit_and_wait", result);
+    return reap(visit);
+  }
+  void submit() {
+    if (const int result = io_uring_submit(&ring_); result < 0) give_up("io_uring_submit", result);
+  }
+  /// Calls `visit` for each completion that is there, without a call. Returns how many.
+  template <typename Visit>
+  unsigned reap(Visit visit) {
     unsigned head = 0;
     unsigned seen = 0;
     io_uring_cqe* cqe = nullptr;
