@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "assay/backend/result.h"
@@ -65,20 +66,32 @@ class BlockFile {
   int direct_fd_ = -1;
 };
 
+/// The file that all reads and writes of a process share, or why there is none.
+inline Result<BlockFile*> shared_block_file() {
+  static const Result<std::unique_ptr<BlockFile>> kFile = BlockFile::create();
+  if (!kFile) return kFile.error();
+  return kFile->get();
+}
+
 /// Buffers of a block each, and which blocks come next.
 class Blocks {
  public:
-  explicit Blocks(unsigned count) : memory_(static_cast<std::byte*>(std::aligned_alloc(kBlock, count * kBlock))) {
-    std::memset(memory_.get(), 0, count * kBlock);
+  explicit Blocks(unsigned count)
+      : bytes_(count * kBlock), memory_(static_cast<std::byte*>(std::aligned_alloc(kBlock, bytes_))) {
+    std::memset(memory_.get(), 0, bytes_);
   }
 
   std::byte* buffer(unsigned i) noexcept { return memory_.get() + i * kBlock; }
+  /// All of them in one piece.
+  std::span<std::byte> all() noexcept { return {memory_.get(), bytes_}; }
   std::uint32_t next() noexcept { return next_++ % BlockFile::kBlocks; }
   /// Ends the program unless this is what a read of that block must give.
-  void check(unsigned i, std::uint32_t block, int res) {
+  void check(unsigned i, std::uint32_t block, std::ptrdiff_t res) {
     std::uint32_t number = 0;
     std::memcpy(&number, buffer(i), sizeof number);
-    if (res != static_cast<int>(kBlock) || number != block) give_up("a read", res < 0 ? res : EIO);
+    if (res != static_cast<std::ptrdiff_t>(kBlock) || number != block) {
+      give_up("a read", res < 0 ? static_cast<int>(res) : EIO);
+    }
   }
 
  private:
@@ -86,6 +99,7 @@ class Blocks {
     void operator()(std::byte* memory) const { std::free(memory); }
   };
 
+  std::size_t bytes_;
   std::unique_ptr<std::byte, Free> memory_;
   std::uint32_t next_ = 0;
 };

@@ -57,13 +57,6 @@ class NopWork {
   R& ring_;
 };
 
-/// The file that all reads and writes of a process share, or why there is none.
-inline Result<BlockFile*> shared_block_file() {
-  static const Result<std::unique_ptr<BlockFile>> file = BlockFile::create();
-  if (!file) return file.error();
-  return file->get();
-}
-
 inline Result<int> block_file_for(Work work) {
   const Result<BlockFile*> file = shared_block_file();
   if (!file) return file.error();

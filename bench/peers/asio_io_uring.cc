@@ -9,7 +9,7 @@
 #include <boost/asio/basic_random_access_file.hpp>
 
 #include "assay/bench/peers/asio_paths.h"
-#include "assay/bench/peers/block_file.h"
+#include "assay/bench/peers/read_path.h"
 
 namespace assay::bench {
 namespace {

@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
-#include "assay/bench/peers/block_file.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
+#include "assay/bench/peers/read_path.h"
 #include "assay/bench/peers/timer_paths.h"
 
 namespace assay::bench {

@@ -12,6 +12,7 @@
 
 #include "assay/bench/peers/told_path.h"
 #include "assay/bench/setup.h"
+#include "assay/bench/socket_pairs.h"
 
 namespace assay::bench {
 

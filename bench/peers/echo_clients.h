@@ -1,8 +1,5 @@
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <array>
@@ -16,6 +13,7 @@
 
 #include "assay/bench/peers/told_path.h"
 #include "assay/bench/setup.h"
+#include "assay/bench/socket_pairs.h"
 
 namespace assay::bench {
 
@@ -28,28 +26,12 @@ inline constexpr unsigned kMaxConnections = 512;
 class EchoClients {
  public:
   explicit EchoClients(unsigned count) {
-    raise_descriptor_limit();
-    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t bytes = sizeof address;
-    auto* const any_address = reinterpret_cast<sockaddr*>(&address);
-    if (listener < 0 || ::bind(listener, any_address, bytes) != 0 || ::listen(listener, SOMAXCONN) != 0 ||
-        ::getsockname(listener, any_address, &bytes) != 0) {
-      give_up("listen on loopback", errno);
+    for (const Connection& connection : connect_over_loopback(count, SOCK_NONBLOCK)) {
+      prepare(connection.client);
+      prepare(connection.server);
+      clients_.push_back(connection.client);
+      servers_.push_back(connection.server);
     }
-    for (unsigned i = 0; i < count; ++i) {
-      const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (client < 0 || ::connect(client, any_address, bytes) != 0) give_up("connect over loopback", errno);
-      const int server = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (server < 0) give_up("accept4", errno);
-      prepare(client);
-      prepare(server);
-      clients_.push_back(client);
-      servers_.push_back(server);
-    }
-    ::close(listener);
   }
   EchoClients(const EchoClients&) = delete;
   EchoClients& operator=(const EchoClients&) = delete;
@@ -91,8 +73,6 @@ class EchoClients {
     return message;
   }
   static void prepare(int fd) {
-    const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     // Closed at once: thousands of connections must not wait for their last packets.
     const linger none{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "assay/backend/uapi.h"
-#include "assay/bench/peers/block_file.h"
 #include "assay/bench/peers/epoll_set.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
+#include "assay/bench/peers/read_path.h"
 
 namespace assay::bench {
 namespace {
@@ -22,7 +22,7 @@ class LiburingReads final : public ReadPath {
     if (const int result = io_uring_register_files(ring_.raw(), &fd, 1); result < 0) {
       give_up("io_uring_register_files", result);
     }
-    const iovec memory{.iov_base = slots().buffers().data(), .iov_len = slots().buffers().size()};
+    const iovec memory{.iov_base = slots().all().data(), .iov_len = slots().all().size()};
     if (const int result = io_uring_register_buffers(ring_.raw(), &memory, 1); result < 0) {
       give_up("io_uring_register_buffers", result);
     }

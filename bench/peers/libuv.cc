@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "assay/bench/peers/block_file.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
+#include "assay/bench/peers/read_path.h"
 #include "assay/bench/peers/timer_paths.h"
 
 namespace assay::bench {

@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include "assay/bench/peers/block_file.h"
 #include "assay/bench/peers/peers.h"
+#include "assay/bench/peers/read_path.h"
 
 namespace assay::bench {
 namespace {

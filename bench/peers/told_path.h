@@ -1,6 +1,5 @@
 #pragma once
 
-#include <sys/resource.h>
 #include <cerrno>
 #include <cstdint>
 
@@ -8,14 +7,6 @@
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
-
-/// Thousands of descriptors are more than a shell allows at first.
-inline void raise_descriptor_limit() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 /// A path whose loop is entered once for many rounds, and left when its callbacks were called often enough. What is
 /// ready by then waits for the next run.
