@@ -68,9 +68,9 @@ class BlockFile {
 
 /// The file that all reads and writes of a process share, or why there is none.
 inline Result<BlockFile*> shared_block_file() {
-  static const Result<std::unique_ptr<BlockFile>> kFile = BlockFile::create();
-  if (!kFile) return kFile.error();
-  return kFile->get();
+  static const Result<std::unique_ptr<BlockFile>> file = BlockFile::create();
+  if (!file) return file.error();
+  return file->get();
 }
 
 /// Buffers of a block each, and which blocks come next.

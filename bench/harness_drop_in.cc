@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "assay/bench/block_file.h"
 #include "assay/bench/co_process.h"
 #include "assay/bench/harness.h"
-#include "assay/bench/ring_works.h"
 
 namespace assay::bench {
 namespace {

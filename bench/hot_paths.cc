@@ -116,12 +116,6 @@ class Reaps final : public Path {
   unsigned batch_;
 };
 
-Result<void> can_skip_cqes() {
-  LiburingPart part;
-  if ((part.raw()->features & IORING_FEAT_CQE_SKIP) != 0) return {};
-  return Error::from_errno(ENOTSUP, "IOSQE_CQE_SKIP_SUCCESS, since Linux 5.17");
-}
-
 class BackendPath : public Path {
  protected:
   std::unique_ptr<Backend> backend_ = create_backend(kEntries, 2 * kEntries, kPlainRing);
@@ -191,10 +185,16 @@ class TimerTurns final : public BackendPath {
   Timer timer_{*backend_, [this] { ++told_; }};
 };
 
-template <typename P>
-Result<std::unique_ptr<Path>> make_submits(unsigned batch) {
-  if (const Result<void> possible = can_skip_cqes(); !possible) return possible.error();
-  return std::unique_ptr<Path>(new P(batch));
+/// A path of that kind, once a ring of liburing's could be had here; `feature` is an IORING_FEAT_* that it needs.
+template <typename P, typename... Arguments>
+std::function<Result<std::unique_ptr<Path>>()> where_possible(unsigned feature, const char* feature_name,
+                                                              Arguments... arguments) {
+  return [=]() -> Result<std::unique_ptr<Path>> {
+    const auto ring = LiburingRing::create(1, 2, kPlainRing);
+    if (!ring) return ring.error();
+    if (((*ring)->raw()->features & feature) != feature) return Error::from_errno(ENOTSUP, feature_name);
+    return std::unique_ptr<Path>(new P(arguments...));
+  };
 }
 
 }  // namespace
@@ -208,17 +208,19 @@ void add_hot_paths(BenchList& list) {
          .quick = size == 32,
          .make = std::move(make)});
   };
+  constexpr const char* kSkips = "IOSQE_CQE_SKIP_SUCCESS, since Linux 5.17";
   for (const unsigned batch : {1U, 8U, 32U, 128U}) {
-    add("submit", "liburing", "batch", batch, [=] { return make_submits<Submits<LiburingPart>>(batch); });
-    add("submit", "Ring", "batch", batch, [=] { return make_submits<Submits<RingPart>>(batch); });
+    add("submit", "liburing", "batch", batch,
+        where_possible<Submits<LiburingPart>>(IORING_FEAT_CQE_SKIP, kSkips, batch));
+    add("submit", "Ring", "batch", batch, where_possible<Submits<RingPart>>(IORING_FEAT_CQE_SKIP, kSkips, batch));
   }
   for (const unsigned batch : {1U, 8U, 32U, 128U}) {
-    add("reap", "liburing", "batch", batch, make_path<Reaps<LiburingPart>>(batch));
-    add("reap", "Ring", "batch", batch, make_path<Reaps<RingPart>>(batch));
+    add("reap", "liburing", "batch", batch, where_possible<Reaps<LiburingPart>>(0, "", batch));
+    add("reap", "Ring", "batch", batch, where_possible<Reaps<RingPart>>(0, "", batch));
   }
-  add("event_turn", "Operation", "events", 1, make_path<OperationTurns>());
-  add("event_turn", "FdEvent", "events", 1, make_path<FdEventTurns>());
-  add("event_turn", "Timer", "events", 1, make_path<TimerTurns>());
+  add("event_turn", "Operation", "events", 1, where_possible<OperationTurns>(0, ""));
+  add("event_turn", "FdEvent", "events", 1, where_possible<FdEventTurns>(0, ""));
+  add("event_turn", "Timer", "events", 1, where_possible<TimerTurns>(0, ""));
 }
 
 }  // namespace assay::bench

@@ -157,6 +157,54 @@ TEST_F(BenchProgram, DoesRoundsWithoutAClockForProfilers) {
   EXPECT_EQ(outcome.out + outcome.err, "");
 }
 
+TEST_F(BenchProgram, MeasuresWhatAssayItselfCosts) {
+  need_io_uring();
+  const Outcome outcome = run("--filter 'harness/*' --repetitions 1 --min-time-ms 1 --no-call-counts --json out.json");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::set<std::string> works;
+  for (const auto& run : runs()) {
+    const std::string name = run["name"];
+    works.insert(name.substr(0, name.find('/', sizeof "harness/")));
+    EXPECT_GT(run["ns_per_op"].get<double>(), 0) << name;
+  }
+  // Reads are left out where the directory of tests is a tmpfs.
+  works.erase("harness/drop_in_reads");
+  EXPECT_THAT(works, testing::ElementsAre("harness/drop_in", "harness/fiu_point", "harness/kernels", "harness/reap",
+                                          "harness/sim_kernel", "harness/submit"));
+}
+
+TEST_F(BenchProgram, MeasuresSimulatedKernelsWithoutIoUring) {
+  const Outcome outcome = run("--filter 'harness/*' --repetitions 1 --min-time-ms 1 --json out.json", EPERM);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::set<std::string> names;
+  for (const auto& run : runs()) names.insert(run["name"]);
+  EXPECT_THAT(names, AllOf(testing::Contains("harness/sim_kernel/linux-6.12.0/SimKernel/batch:32"),
+                           testing::Contains("harness/fiu_point/crossing/not asked/points:1"),
+                           Each(Not(HasSubstr("harness/drop_in"))), Each(Not(HasSubstr("harness/kernels")))));
+}
+
+TEST_F(BenchProgram, LeavesOutTheDropInWhereItsProgramsAreNotThereOrEndEarly) {
+  need_io_uring();
+  std::filesystem::copy_file(program_, folder_ / "assay-bench");
+  program_ = folder_ / "assay-bench";
+  std::ofstream(folder_ / "assay-bench-drop-in") << "#!/bin/sh\nexit 7\n";
+  std::filesystem::permissions(folder_ / "assay-bench-drop-in", std::filesystem::perms::owner_all);
+  const Outcome outcome =
+      run("--filter 'harness/drop_in/plain/*/batch:32' --repetitions 1 --min-time-ms 1 --json out.json");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("/assay-bench-liburing: No such file or directory"),
+                                 HasSubstr("assay-bench-drop-in ended by exit status 7")));
+  EXPECT_TRUE(runs().empty());
+}
+
+TEST_F(BenchProgram, CountsInstructionsBelowValgrindOnly) {
+  const Outcome outcome = run("--instructions --filter 'paths/nop/plain/*'");
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, StartsWith("assay-bench: --instructions: "));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
 TEST(PerfCounters, CountWhatRanOrSayWhyNot) {
   PerfCounters counters;
   counters.start();

@@ -85,6 +85,8 @@ void give_up(const std::string& what, int error) {
   ::_exit(1);
 }
 
+void give_up(const char* what, int error) { give_up(std::string(what), error); }
+
 /// Takes what Google Benchmark reports of each repetition, and puts back in place what one call for each of them hides.
 class Runner::Collector final : public benchmark::BenchmarkReporter {
  public:

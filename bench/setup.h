@@ -33,6 +33,8 @@ inline constexpr unsigned kSqThreadIdleMs = 2000;
 /// A benchmark that measures something else than it says is worse than none: says so, keeps what was measured before
 /// (the runner has set that up) and ends the program with status 1.
 [[noreturn]] void give_up(const std::string& what, int error);
+/// The same, for where instructions are counted: no string is made where nothing goes wrong, nor room for one.
+[[noreturn, gnu::cold]] void give_up(const char* what, int error);
 
 /// A ring of liburing's own.
 class LiburingRing {

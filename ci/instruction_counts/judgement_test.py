@@ -34,8 +34,8 @@ class RowsTest(unittest.TestCase):
         def nops(ring: float) -> Counts:
             return Counts(_HERE, {"paths/nop/plain/liburing/batch:1": 100, "paths/nop/plain/Ring/batch:1": ring})
 
-        self.assertEqual(judge(nops(86), _pins()).too_many, [])
-        self.assertEqual(len(judge(nops(87), _pins()).too_many), 1)
+        self.assertEqual(judge(nops(85), _pins()).too_many, [])
+        self.assertEqual(len(judge(nops(86), _pins()).too_many), 1)
 
     def test_a_row_without_liburing_has_no_ratio(self):
         self.assertEqual([row.ratio for row in rows(_counts(Ring=5))], [None])
