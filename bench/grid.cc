@@ -72,7 +72,7 @@ bool GridCell::quick() const {
 }
 
 const std::vector<Pruning>& prunings() {
-  static const std::vector<Pruning> kPrunings = {
+  static const std::vector<Pruning> table = {
       {"NOPs and timeouts act on no file, and what is canceled is found by its user_data",
        [](const GridCell& cell) { return cell.with.file && !most_of(cell).file; }},
       {"only reads and writes take registered buffers on all kernels that have such",
@@ -96,7 +96,7 @@ const std::vector<Pruning>& prunings() {
       {"COOP_TASKRUN does what it does without conveniences too",
        [](const GridCell& cell) { return cell.mode == Mode::kCoop && cell.with.count() != 0; }},
   };
-  return kPrunings;
+  return table;
 }
 
 std::vector<GridCell> whole_grid() {
