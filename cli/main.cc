@@ -94,7 +94,7 @@ int run_program(int argc, char** argv) {
       "  assay conformance --kernel linux                does this kernel, and the backend on it, behave?\n"
       "  assay faults                                    what can be made to go wrong?\n"
       "  assay matrix 5.10 newest --run ./my_test        how does my program do on other kernels?\n"
-      "  assay bench                                     how fast is which way to submit?\n"
+      "  assay bench                                     what does a submission path cost here?\n"
       "\n"
       "Each command has its own --help. Exit status: 0 for success, 1 for a failure, 2 for bad input.");
   Run run;
