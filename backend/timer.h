@@ -39,6 +39,8 @@ class Timer final : private internal::Attachment, private internal::TimerNode {
   void expired() override;
   void backend_gone() override {}
 
+  // Before the callback, in what the node has left of its line, so that moving a timer touches no other.
+  bool repeats_ = false;
   internal::OwnedCallback<> callback_;
   std::chrono::nanoseconds interval_{0};
 };
