@@ -39,10 +39,10 @@ class Timer final : private internal::Attachment, private internal::TimerNode {
   void expired() override;
   void backend_gone() override {}
 
-  // Before the callback, in what the node has left of its line, so that moving a timer touches no other.
+  // Before the callback and in what the node has left, so that moving a timer touches few lines.
   bool repeats_ = false;
-  internal::OwnedCallback<> callback_;
   std::chrono::nanoseconds interval_{0};
+  internal::OwnedCallback<> callback_;
 };
 
 }  // namespace assay

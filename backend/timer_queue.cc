@@ -37,7 +37,7 @@ TimerNode::~TimerNode() {
 
 std::chrono::nanoseconds TimerQueue::earliest() noexcept {
   const bool is_due = slots_[kDue].armed != 0;
-  const unsigned first = is_due ? kDue : first_slot();
+  const unsigned first = is_due ? kDue : settled_first_slot();
   const auto least = [this, is_due, first] { return is_due ? first_due().deadline : least_of(first).deadline; };
   if (slots_[kLate].armed == 0) return least();
   const auto late = least_of(kLate).deadline;
@@ -45,10 +45,20 @@ std::chrono::nanoseconds TimerQueue::earliest() noexcept {
 }
 
 void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
+  const bool is_late = expiring_ && deadline <= expiring_until_;
+  const unsigned slot = is_late ? kLate : slot_for(deadline);
+  if (node.queue_ == this && !is_late && node.slot_ <= slot && !slots_[node.slot_].is_heap) {
+    // Its place comes up early enough to be told then.
+    slots_[node.slot_].has_outdated = true;
+    node.deadline_ = deadline;
+    node.sequence_ = sequence_++;
+    return;
+  }
   if (node.queue_ != nullptr) node.queue_->remove(node);
-  put(expiring_ && deadline <= expiring_until_ ? kLate : slot_for(deadline), {deadline, sequence_++, &node});
-  node.queue_ = this;
   node.deadline_ = deadline;
+  node.sequence_ = sequence_++;
+  put(slot, {deadline, node.sequence_, &node});
+  node.queue_ = this;
   ++size_;
   if (node.keeps_alive_) ++alive_;
 }
@@ -93,7 +103,7 @@ TimerNode* TimerQueue::take_next(std::chrono::nanoseconds now) {
     if (first_due_ + kFetchDistance < due.size) fetch(due.entries[first_due_ + kFetchDistance].node);
   } else {
     // The slot that now is in is all that may be left.
-    from = first_slot();
+    from = settled_first_slot();
     if (from == kNone || start_of(from) > since_zero(now) || least_of(from).deadline > now) return nullptr;
   }
   const std::uint32_t position = from == kDue ? first_due_ : 0;
@@ -108,12 +118,14 @@ void TimerQueue::gather_due(std::uint64_t time) {
   for (unsigned first = first_slot(); first != kNone && start_of(first) <= time && due.size < kGathered;
        first = first_slot()) {
     const bool is_wide = first >= kLevelSlots;
-    if (end_of(first) <= time && (!is_wide || slots_[first].armed <= kSortedAtOnce)) {
-      append_to_due(first);
-    } else if (is_wide) {
+    if (is_wide && (end_of(first) > time || slots_[first].armed > kSortedAtOnce)) {
       deal_out(first);
-    } else {
+    } else if (end_of(first) > time) {
       break;
+    } else if (slots_[first].has_outdated) {
+      settle(first);
+    } else {
+      append_to_due(first);
     }
   }
   for (std::uint32_t position = 0; position < due.size; ++position) {
@@ -252,9 +264,42 @@ void TimerQueue::deal_out(unsigned slot_number) {
     if (position + kFetchDistance < slot.size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
     const Entry& entry = slot.entries[position];
     if (entry.node == nullptr) continue;
-    put(slot_for(entry.deadline), entry);
+    // Where it was put has come, not what it may have been moved to since.
+    put(slot_for(entry.node->deadline_), {entry.node->deadline_, entry.node->sequence_, entry.node});
   }
   give_back(slot);
+}
+
+// Places anew who was moved to later. The slot may be empty after that.
+void TimerQueue::settle(unsigned slot_number) {
+  Slot& slot = slots_[slot_number];
+  slot.has_outdated = false;
+  const std::uint32_t size = slot.size;
+  for (std::uint32_t position = 0; position < size; ++position) {
+    if (position + kFetchDistance < size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
+    Entry& entry = slot.entries[position];
+    TimerNode* node = entry.node;
+    if (node == nullptr || node->sequence_ == entry.sequence) continue;
+    const unsigned right = slot_for(node->deadline_);
+    if (right == slot_number) {
+      entry = {node->deadline_, node->sequence_, node};
+    } else {
+      const bool is_last = slot.armed == 1;
+      take_out(slot_number, position);
+      put(right, {node->deadline_, node->sequence_, node});
+      if (is_last) break;
+    }
+  }
+}
+
+// The first slot, of which each timer is where it belongs.
+unsigned TimerQueue::settled_first_slot() {
+  unsigned first = first_slot();
+  while (first != kNone && slots_[first].has_outdated) {
+    settle(first);
+    first = first_slot();
+  }
+  return first;
 }
 
 const TimerQueue::Entry& TimerQueue::least_of(unsigned slot_number) noexcept {

@@ -38,6 +38,7 @@ class TimerNode {
 
   TimerQueue* queue_ = nullptr;
   std::chrono::nanoseconds deadline_{0};
+  std::uint64_t sequence_ = 0;  // those of the same instant are told in its order
   std::uint32_t position_ = 0;  // in its slot
   std::uint16_t slot_ = 0;
   bool keeps_alive_;
@@ -49,9 +50,10 @@ class TimerNode {
 /// A wheel of slots, narrow ones for what is near and ever wider ones for what is far, so that a timer is added and
 /// removed within one slot, however many others there are. A slot is made a heap once its earliest timer is asked for,
 /// which is when no other slot comes before it; until then, who leaves a slot leaves a hole, which the next one to come
-/// fills, so that no other timer's memory is touched. When its time has come, a wide slot is dealt out to narrower
-/// ones. What is due entirely, as narrow slots are and wide ones with few timers, is sorted once instead, and told from
-/// there. So few timers are ever put in order with each other, and deadlines are exact all the same.
+/// fills, so that no other timer's memory is touched, and who is moved to later stays where it is, and is moved when
+/// its slot is asked for. When its time has come, a wide slot is dealt out to narrower ones. What is due entirely, as
+/// narrow slots are and wide ones with few timers, is sorted once instead, and told from there. So few timers are ever
+/// put in order with each other, and deadlines are exact all the same.
 class TimerQueue {
  public:
   TimerQueue() = default;
@@ -93,6 +95,7 @@ class TimerQueue {
     std::uint32_t first_hole = 0;
     std::uint8_t order = 0;  // the buffer has room for 1 << order
     bool is_heap = false;
+    bool has_outdated = false;  // timers that were moved to later, which is known to their nodes alone; none in a heap
   };
 
   // The slots of level 0 are 65 microseconds wide, those of each further level as wide as all of the one before.
@@ -122,12 +125,14 @@ class TimerQueue {
   const Entry& first_due() noexcept;
   void take_out(unsigned slot, std::uint32_t position) noexcept;
   void disarm(TimerNode& node) noexcept;
+  unsigned settled_first_slot();
   const Entry& least_of(unsigned slot) noexcept;
 
   void mark(unsigned slot) noexcept;
   void unmark(unsigned slot) noexcept;
   void grow(Slot& slot);
   void give_back(Slot& slot) noexcept;
+  void settle(unsigned slot);
   static void close_holes(Slot& slot) noexcept;
 
   static void place(Slot& slot, std::uint32_t position, const Entry& entry) noexcept;

@@ -192,6 +192,40 @@ TEST(TimerQueue, FillsHolesBeforeItGrows) {
   }
 }
 
+// Who is moved to later stays where it is for a while, which nobody may notice.
+TEST(TimerQueue, TimersThatArePushedOnAgainAndAgainAreToldExactlyAndInOrder) {
+  TimerQueue queue;
+  std::vector<unsigned> told;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < 200; ++i) {
+    nodes.push_back(std::make_unique<Node>([&told, i] { told.push_back(i); }));
+    queue.add(*nodes[i], 5s);
+  }
+  for (nanoseconds deadline = 6s; deadline < 2min; deadline += 700ms) {
+    for (const auto& node : nodes) queue.add(*node, deadline);
+  }
+  // One instant for all, reached by different ways: as it is, past it and back to it, removed and added.
+  for (unsigned i = 0; i < 200; i += 2) queue.add(*nodes[i], 3min);
+  for (unsigned i = 1; i < 200; i += 4) queue.add(*nodes[i], 9min);
+  for (unsigned i = 1; i < 200; i += 4) queue.add(*nodes[i], 3min);
+  for (unsigned i = 3; i < 200; i += 4) {
+    EXPECT_TRUE(queue.remove(*nodes[i]));
+    queue.add(*nodes[i], 3min);
+  }
+  EXPECT_EQ(nodes[0]->deadline(), 3min);
+  EXPECT_EQ(queue.alive(), 200u);
+  EXPECT_EQ(queue.earliest(), 3min);
+  EXPECT_EQ(queue.expire(3min - 1ns), 0u);
+  EXPECT_EQ(queue.earliest(), 3min);
+  EXPECT_EQ(queue.expire(3min), 200u);
+  std::vector<unsigned> expected;
+  for (unsigned i = 0; i < 200; i += 2) expected.push_back(i);
+  for (unsigned i = 1; i < 200; i += 4) expected.push_back(i);
+  for (unsigned i = 3; i < 200; i += 4) expected.push_back(i);
+  EXPECT_EQ(told, expected);
+  EXPECT_TRUE(queue.empty());
+}
+
 // The same steps, chosen at random, on the queue and on a multimap, which keeps those of one key in their order too.
 class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> {
  protected:
