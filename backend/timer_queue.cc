@@ -47,8 +47,13 @@ std::chrono::nanoseconds TimerQueue::earliest() noexcept {
 void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
   const bool is_late = expiring_ && deadline <= expiring_until_;
   const unsigned slot = is_late ? kLate : slot_for(deadline);
-  if (node.queue_ == this && !is_late && node.slot_ <= slot && !slots_[node.slot_].is_heap) {
-    // Its place comes up early enough to be told then.
+  // Whether its place comes up early enough to look at it then.
+  const auto may_stay = [&] {
+    if (node.queue_ != this || is_late || node.slot_ > slot) return false;
+    const Slot& present = slots_[slot];
+    return node.slot_ < slot || !present.is_heap || present.entries[node.position_].deadline <= deadline;
+  };
+  if (may_stay()) {
     slots_[node.slot_].has_outdated = true;
     node.deadline_ = deadline;
     node.sequence_ = sequence_++;
@@ -274,6 +279,7 @@ void TimerQueue::deal_out(unsigned slot_number) {
 void TimerQueue::settle(unsigned slot_number) {
   Slot& slot = slots_[slot_number];
   slot.has_outdated = false;
+  slot.is_heap = false;
   const std::uint32_t size = slot.size;
   for (std::uint32_t position = 0; position < size; ++position) {
     if (position + kFetchDistance < size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
@@ -292,14 +298,27 @@ void TimerQueue::settle(unsigned slot_number) {
   }
 }
 
-// The first slot, of which each timer is where it belongs.
+// The first slot, the least of which is where it belongs. In a heap no other is looked at.
 unsigned TimerQueue::settled_first_slot() {
-  unsigned first = first_slot();
-  while (first != kNone && slots_[first].has_outdated) {
-    settle(first);
-    first = first_slot();
+  for (unsigned first = first_slot(); first != kNone; first = first_slot()) {
+    Slot& slot = slots_[first];
+    if (!slot.is_heap && slot.has_outdated) {
+      settle(first);
+      continue;
+    }
+    const Entry& least = least_of(first);
+    TimerNode* node = least.node;
+    if (node->sequence_ == least.sequence) return first;
+    const unsigned right = slot_for(node->deadline_);
+    if (right == first) {
+      slot.entries[0] = {node->deadline_, node->sequence_, node};
+      sift_down(slot, 0);
+    } else {
+      take_out(first, 0);
+      put(right, {node->deadline_, node->sequence_, node});
+    }
   }
-  return first;
+  return kNone;
 }
 
 const TimerQueue::Entry& TimerQueue::least_of(unsigned slot_number) noexcept {

@@ -95,7 +95,7 @@ class TimerQueue {
     std::uint32_t first_hole = 0;
     std::uint8_t order = 0;  // the buffer has room for 1 << order
     bool is_heap = false;
-    bool has_outdated = false;  // timers that were moved to later, which is known to their nodes alone; none in a heap
+    bool has_outdated = false;  // timers that were moved to later, which is known to their nodes alone
   };
 
   // The slots of level 0 are 65 microseconds wide, those of each further level as wide as all of the one before.
