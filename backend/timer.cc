@@ -11,7 +11,7 @@ Result<void> Timer::start_after(std::chrono::nanoseconds delay) {
 
 Result<void> Timer::start_at(std::chrono::nanoseconds deadline) {
   if (backend() == nullptr) return Error::from_errno(ECANCELED, "Timer: the backend is gone");
-  interval_ = std::chrono::nanoseconds{0};
+  repeats_ = false;
   backend()->timers_.add(*this, deadline);
   return {};
 }
@@ -21,6 +21,7 @@ Result<void> Timer::start_every(std::chrono::nanoseconds interval) {
     return Error::invalid("Timer::start_every: the interval must be positive");
   if (auto started = start_after(interval); !started) return started;
   interval_ = interval;
+  repeats_ = true;
   return {};
 }
 
@@ -32,7 +33,7 @@ Result<void> Timer::stop() {
 }
 
 void Timer::expired() {
-  if (interval_ > std::chrono::nanoseconds{0}) {
+  if (repeats_) {
     const auto now = backend()->now();
     auto next = internal::deadline_after(deadline(), interval_);
     if (next <= now) next = internal::deadline_after(next, (now - next) / interval_ * interval_ + interval_);

@@ -39,8 +39,10 @@ class Timer final : private internal::Attachment, private internal::TimerNode {
   void expired() override;
   void backend_gone() override {}
 
-  internal::OwnedCallback<> callback_;
+  // Before the callback and in what the node has left, so that moving a timer touches few lines.
+  bool repeats_ = false;
   std::chrono::nanoseconds interval_{0};
+  internal::OwnedCallback<> callback_;
 };
 
 }  // namespace assay

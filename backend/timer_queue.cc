@@ -3,17 +3,31 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace assay::internal {
 namespace {
 
-// What is fetched ahead of timers that are going to be told, of how many: what lies around their nodes, which is their
-// callback among it.
-constexpr unsigned kLineBytes = 64;
-constexpr unsigned kFetchedLines = 3;
-constexpr std::uint32_t kMostFetched = 64;
-// How far ahead of where a wide slot is dealt out.
+// What is fetched ahead of a timer that is going to be told: what lies around its node, which is its callback among it.
+constexpr int kLineBytes = 64;
+constexpr int kFetchedFrom = -32;
+constexpr int kFetchedLines = 3;
+// How far ahead of where nodes are touched one after the other. They lie anywhere in memory.
 constexpr std::uint32_t kFetchDistance = 8;
+// How many due timers are gathered before they are told, so that fetching ahead is worth it where slots have few.
+constexpr std::uint32_t kGathered = 64;
+// Up to how many timers of a wide slot sorting them is cheaper than dealing them out.
+constexpr std::uint32_t kSortedAtOnce = 64;
+
+void fetch(const TimerNode* node) noexcept {
+  if (node == nullptr) return;
+  const auto* memory = reinterpret_cast<const char*>(node) + kFetchedFrom;
+  for (int line = 0; line < kFetchedLines; ++line) __builtin_prefetch(memory + line * kLineBytes, 1);
+}
+
+std::uint64_t since_zero(std::chrono::nanoseconds time) noexcept {
+  return static_cast<std::uint64_t>(std::max(time, std::chrono::nanoseconds{0}).count());
+}
 
 }  // namespace
 
@@ -22,17 +36,34 @@ TimerNode::~TimerNode() {
 }
 
 std::chrono::nanoseconds TimerQueue::earliest() noexcept {
-  const unsigned first = first_slot();
-  if (slots_[kLate].size == 0) return least_of(first).deadline;
+  const bool is_due = slots_[kDue].armed != 0;
+  const unsigned first = is_due ? kDue : settled_first_slot();
+  const auto least = [this, is_due, first] { return is_due ? first_due().deadline : least_of(first).deadline; };
+  if (slots_[kLate].armed == 0) return least();
   const auto late = least_of(kLate).deadline;
-  return first == kNone ? late : std::min(late, least_of(first).deadline);
+  return first == kNone ? late : std::min(late, least());
 }
 
 void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
+  const bool is_late = expiring_ && deadline <= expiring_until_;
+  const unsigned slot = is_late ? kLate : slot_for(deadline);
+  // Whether its place comes up early enough to look at it then.
+  const auto may_stay = [&] {
+    if (node.queue_ != this || is_late || node.slot_ > slot) return false;
+    const Slot& present = slots_[slot];
+    return node.slot_ < slot || !present.is_heap || present.entries[node.position_].deadline <= deadline;
+  };
+  if (may_stay()) {
+    slots_[node.slot_].has_outdated = true;
+    node.deadline_ = deadline;
+    node.sequence_ = sequence_++;
+    return;
+  }
   if (node.queue_ != nullptr) node.queue_->remove(node);
-  put(expiring_ && deadline <= expiring_until_ ? kLate : slot_for(deadline), {deadline, sequence_++, &node});
-  node.queue_ = this;
   node.deadline_ = deadline;
+  node.sequence_ = sequence_++;
+  put(slot, {deadline, node.sequence_, &node});
+  node.queue_ = this;
   ++size_;
   if (node.keeps_alive_) ++alive_;
 }
@@ -51,43 +82,93 @@ void TimerQueue::disarm(TimerNode& node) noexcept {
 }
 
 unsigned TimerQueue::expire(std::chrono::nanoseconds now) {
-  const auto time = static_cast<std::uint64_t>(std::max(now, std::chrono::nanoseconds{0}).count());
   unsigned told = 0;
   expiring_ = true;
   expiring_until_ = now;
-  // Looked up anew each time, since whoever is told may add and remove what it likes.
-  for (unsigned first = first_slot(); first != kNone && start_of(first) <= time; first = first_slot()) {
-    if (first >= kLevelSlots) {
-      deal_out(first);
-      continue;
-    }
-    if (!slots_[first].is_heap) fetch(slots_[first]);
-    const Entry due = least_of(first);
-    if (due.deadline > now) break;
-    take_out(first, 0);
-    disarm(*due.node);
+  while (TimerNode* node = take_next(now)) {
+    disarm(*node);
     ++told;
-    due.node->expired();
+    node->expired();
   }
   // Every slot that begins by now is empty, or the one that now is in, so all others stay where they are.
-  position_ = std::max(position_, time >> kNarrowest << kNarrowest);
+  position_ = std::max(position_, since_zero(now) >> kNarrowest << kNarrowest);
   expiring_ = false;
-  if (slots_[kLate].size != 0) deal_out(kLate);
+  if (slots_[kLate].armed != 0) deal_out(kLate);
   return told;
 }
 
-// They lie anywhere in memory, and are wanted one right after the other.
-void TimerQueue::fetch(const Slot& slot) noexcept {
-  for (std::uint32_t position = 0; position < std::min(slot.size, kMostFetched); ++position) {
-    const auto* node = reinterpret_cast<const char*>(slot.entries[position].node);
-    for (unsigned line = 0; line < kFetchedLines; ++line) __builtin_prefetch(node + line * kLineBytes);
+// Out of what has come due by now, or null. Looked up anew each time, since whoever is told may add and remove what it
+// likes.
+TimerNode* TimerQueue::take_next(std::chrono::nanoseconds now) {
+  if (slots_[kDue].armed == 0) gather_due(since_zero(now));
+  const Slot& due = slots_[kDue];
+  unsigned from = kDue;
+  if (due.armed != 0) {
+    first_due();
+    if (first_due_ + kFetchDistance < due.size) fetch(due.entries[first_due_ + kFetchDistance].node);
+  } else {
+    // The slot that now is in is all that may be left.
+    from = settled_first_slot();
+    if (from == kNone || start_of(from) > since_zero(now) || least_of(from).deadline > now) return nullptr;
   }
+  const std::uint32_t position = from == kDue ? first_due_ : 0;
+  TimerNode* node = slots_[from].entries[position].node;
+  take_out(from, position);
+  return node;
+}
+
+void TimerQueue::gather_due(std::uint64_t time) {
+  first_due_ = 0;
+  Slot& due = slots_[kDue];
+  for (unsigned first = first_slot(); first != kNone && start_of(first) <= time && due.size < kGathered;
+       first = first_slot()) {
+    const bool is_wide = first >= kLevelSlots;
+    if (is_wide && (end_of(first) > time || slots_[first].armed > kSortedAtOnce)) {
+      deal_out(first);
+    } else if (end_of(first) > time) {
+      break;
+    } else if (slots_[first].has_outdated) {
+      settle(first);
+    } else {
+      append_to_due(first);
+    }
+  }
+  for (std::uint32_t position = 0; position < due.size; ++position) {
+    if (position + kFetchDistance < due.size) fetch(due.entries[position + kFetchDistance].node);
+    TimerNode& node = *due.entries[position].node;
+    node.slot_ = static_cast<std::uint16_t>(kDue);
+    node.position_ = position;
+  }
+}
+
+// The slots come in the order of time, so that each is sorted by itself. Their nodes are not told yet where they are.
+void TimerQueue::append_to_due(unsigned slot_number) {
+  Slot slot = std::exchange(slots_[slot_number], Slot{});
+  unmark(slot_number);
+  Slot& due = slots_[kDue];
+  const std::uint32_t begin = due.size;
+  for (std::uint32_t position = 0; position < slot.size; ++position) {
+    if (slot.entries[position].node == nullptr) continue;
+    if (due.entries == nullptr || due.size >> due.order != 0) grow(due);
+    due.entries[due.size++] = slot.entries[position];
+  }
+  due.armed = due.size;
+  give_back(slot);
+  std::sort(due.entries + begin, due.entries + due.size,
+            [](const Entry& one, const Entry& other) { return one.before(other); });
+}
+
+const TimerQueue::Entry& TimerQueue::first_due() noexcept {
+  while (slots_[kDue].entries[first_due_].node == nullptr) ++first_due_;
+  return slots_[kDue].entries[first_due_];
 }
 
 void TimerQueue::clear() noexcept {
   for (Slot& slot : slots_) {
-    if (slot.size == 0) continue;
-    for (std::uint32_t position = 0; position < slot.size; ++position) disarm(*slot.entries[position].node);
+    if (slot.armed == 0) continue;
+    for (std::uint32_t position = 0; position < slot.size; ++position) {
+      if (slot.entries[position].node != nullptr) disarm(*slot.entries[position].node);
+    }
     give_back(slot);
   }
   marks_ = {};
@@ -97,8 +178,7 @@ void TimerQueue::clear() noexcept {
 // Which slot.
 
 unsigned TimerQueue::slot_for(std::chrono::nanoseconds deadline) const noexcept {
-  const auto time =
-      std::max(static_cast<std::uint64_t>(std::max(deadline, std::chrono::nanoseconds{0}).count()), position_);
+  const std::uint64_t time = std::max(since_zero(deadline), position_);
   const std::uint64_t difference = (time ^ position_) >> kNarrowest;
   const unsigned level = difference == 0 ? 0 : (static_cast<unsigned>(std::bit_width(difference)) - 1) / kLevelBits;
   const auto index = static_cast<unsigned>(time >> (kNarrowest + level * kLevelBits)) % kLevelSlots;
@@ -121,15 +201,20 @@ std::uint64_t TimerQueue::start_of(unsigned slot) const noexcept {
   return above | std::uint64_t{slot % kLevelSlots} << shift;
 }
 
+std::uint64_t TimerQueue::end_of(unsigned slot) const noexcept {
+  const unsigned shift = kNarrowest + slot / kLevelSlots * kLevelBits;
+  return start_of(slot) | ((std::uint64_t{1} << shift) - 1);
+}
+
 void TimerQueue::mark(unsigned slot) noexcept {
-  if (slot == kLate) return;
+  if (slot >= kLate) return;
   const unsigned level = slot / kLevelSlots;
   marks_[level][slot % kLevelSlots / kWordBits] |= std::uint64_t{1} << slot % kWordBits;
   level_marks_ |= 1u << level;
 }
 
 void TimerQueue::unmark(unsigned slot) noexcept {
-  if (slot == kLate) return;
+  if (slot >= kLate) return;
   const unsigned level = slot / kLevelSlots;
   marks_[level][slot % kLevelSlots / kWordBits] &= ~(std::uint64_t{1} << slot % kWordBits);
   std::uint64_t any = 0;
@@ -141,22 +226,32 @@ void TimerQueue::unmark(unsigned slot) noexcept {
 
 void TimerQueue::put(unsigned slot_number, const Entry& entry) {
   Slot& slot = slots_[slot_number];
-  if (slot.entries == nullptr || slot.size >> slot.order != 0) grow(slot);
-  if (slot.size == 0) mark(slot_number);
+  std::uint32_t position = slot.size;
+  if (slot.armed != slot.size) {
+    position = slot.first_hole;
+    slot.first_hole = static_cast<std::uint32_t>(slot.entries[position].sequence);
+  } else {
+    if (slot.entries == nullptr || slot.size >> slot.order != 0) grow(slot);
+    ++slot.size;
+  }
+  if (slot.armed++ == 0) mark(slot_number);
   entry.node->slot_ = static_cast<std::uint16_t>(slot_number);
-  place(slot, slot.size++, entry);
-  if (slot.is_heap) sift_up(slot, slot.size - 1);
+  place(slot, position, entry);
+  if (slot.is_heap) sift_up(slot, position);
 }
 
 void TimerQueue::take_out(unsigned slot_number, std::uint32_t position) noexcept {
   Slot& slot = slots_[slot_number];
-  const Entry last = slot.entries[--slot.size];
-  if (slot.size == 0) {
+  if (--slot.armed == 0) {
     unmark(slot_number);
     give_back(slot);
-  } else if (position != slot.size) {
+  } else if (!slot.is_heap) {
+    // Nothing is read of what may be far from any cache.
+    slot.entries[position].sequence = slot.first_hole;
+    slot.entries[position].node = nullptr;
+    slot.first_hole = position;
+  } else if (const Entry last = slot.entries[--slot.size]; position != slot.size) {
     place(slot, position, last);
-    if (!slot.is_heap) return;
     sift_up(slot, position);
     sift_down(slot, last.node->position_);
   }
@@ -173,14 +268,63 @@ void TimerQueue::deal_out(unsigned slot_number) {
   for (std::uint32_t position = 0; position < slot.size; ++position) {
     if (position + kFetchDistance < slot.size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
     const Entry& entry = slot.entries[position];
-    put(slot_for(entry.deadline), entry);
+    if (entry.node == nullptr) continue;
+    // Where it was put has come, not what it may have been moved to since.
+    put(slot_for(entry.node->deadline_), {entry.node->deadline_, entry.node->sequence_, entry.node});
   }
   give_back(slot);
+}
+
+// Places anew who was moved to later. The slot may be empty after that.
+void TimerQueue::settle(unsigned slot_number) {
+  Slot& slot = slots_[slot_number];
+  slot.has_outdated = false;
+  slot.is_heap = false;
+  const std::uint32_t size = slot.size;
+  for (std::uint32_t position = 0; position < size; ++position) {
+    if (position + kFetchDistance < size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
+    Entry& entry = slot.entries[position];
+    TimerNode* node = entry.node;
+    if (node == nullptr || node->sequence_ == entry.sequence) continue;
+    const unsigned right = slot_for(node->deadline_);
+    if (right == slot_number) {
+      entry = {node->deadline_, node->sequence_, node};
+    } else {
+      const bool is_last = slot.armed == 1;
+      take_out(slot_number, position);
+      put(right, {node->deadline_, node->sequence_, node});
+      if (is_last) break;
+    }
+  }
+}
+
+// The first slot, the least of which is where it belongs. In a heap no other is looked at.
+unsigned TimerQueue::settled_first_slot() {
+  for (unsigned first = first_slot(); first != kNone; first = first_slot()) {
+    Slot& slot = slots_[first];
+    if (!slot.is_heap && slot.has_outdated) {
+      settle(first);
+      continue;
+    }
+    const Entry& least = least_of(first);
+    TimerNode* node = least.node;
+    if (node->sequence_ == least.sequence) return first;
+    const unsigned right = slot_for(node->deadline_);
+    if (right == first) {
+      slot.entries[0] = {node->deadline_, node->sequence_, node};
+      sift_down(slot, 0);
+    } else {
+      take_out(first, 0);
+      put(right, {node->deadline_, node->sequence_, node});
+    }
+  }
+  return kNone;
 }
 
 const TimerQueue::Entry& TimerQueue::least_of(unsigned slot_number) noexcept {
   Slot& slot = slots_[slot_number];
   if (!slot.is_heap) {
+    close_holes(slot);
     slot.is_heap = true;
     // From the last that has children.
     for (std::uint32_t position = (slot.size + 2) / 4; position-- > 0;) sift_down(slot, position);
@@ -209,6 +353,15 @@ void TimerQueue::give_back(Slot& slot) noexcept {
   std::memcpy(static_cast<void*>(slot.entries), static_cast<const void*>(&free_[slot.order]), sizeof(Entry*));
   free_[slot.order] = slot.entries;
   slot = Slot{};
+}
+
+void TimerQueue::close_holes(Slot& slot) noexcept {
+  if (slot.armed == slot.size) return;
+  std::uint32_t kept = 0;
+  for (std::uint32_t position = 0; position < slot.size; ++position) {
+    if (slot.entries[position].node != nullptr) place(slot, kept++, slot.entries[position]);
+  }
+  slot.size = kept;
 }
 
 void TimerQueue::place(Slot& slot, std::uint32_t position, const Entry& entry) noexcept {

@@ -38,6 +38,7 @@ class TimerNode {
 
   TimerQueue* queue_ = nullptr;
   std::chrono::nanoseconds deadline_{0};
+  std::uint64_t sequence_ = 0;  // those of the same instant are told in its order
   std::uint32_t position_ = 0;  // in its slot
   std::uint16_t slot_ = 0;
   bool keeps_alive_;
@@ -48,8 +49,11 @@ class TimerNode {
 ///
 /// A wheel of slots, narrow ones for what is near and ever wider ones for what is far, so that a timer is added and
 /// removed within one slot, however many others there are. A slot is made a heap once its earliest timer is asked for,
-/// which is when no other slot comes before it. When its time has come, a wide slot is dealt out to narrower ones. So
-/// few timers are ever put in order with each other, and deadlines are exact all the same.
+/// which is when no other slot comes before it; until then, who leaves a slot leaves a hole, which the next one to come
+/// fills, so that no other timer's memory is touched, and who is moved to later stays where it is, and is moved when
+/// its slot is asked for. When its time has come, a wide slot is dealt out to narrower ones. What is due entirely, as
+/// narrow slots are and wide ones with few timers, is sorted once instead, and told from there. So few timers are ever
+/// put in order with each other, and deadlines are exact all the same.
 class TimerQueue {
  public:
   TimerQueue() = default;
@@ -82,12 +86,16 @@ class TimerQueue {
       return deadline != other.deadline ? deadline < other.deadline : sequence < other.sequence;
     }
   };
-  /// Timers in no order, or in that of a heap of four children a node.
+  /// Timers in no order, with holes between them, or in that of a heap of four children a node, which has none.
   struct Slot {
     Entry* entries = nullptr;
-    std::uint32_t size = 0;
+    std::uint32_t size = 0;  // with the holes
+    std::uint32_t armed = 0;
+    // The hole that was left last, if there are any. A hole has no node, and the next one's position as its sequence.
+    std::uint32_t first_hole = 0;
     std::uint8_t order = 0;  // the buffer has room for 1 << order
     bool is_heap = false;
+    bool has_outdated = false;  // timers that were moved to later, which is known to their nodes alone
   };
 
   // The slots of level 0 are 65 microseconds wide, those of each further level as wide as all of the one before.
@@ -97,7 +105,9 @@ class TimerQueue {
   static constexpr unsigned kLevels = (64 - kNarrowest) / kLevelBits;
   /// What was added while `expire` runs and is due, so that this run does not find it.
   static constexpr unsigned kLate = kLevels * kLevelSlots;
-  static constexpr unsigned kNone = kLate + 1;
+  /// What `expire` is about to tell, in its order; holes are what was told or removed.
+  static constexpr unsigned kDue = kLate + 1;
+  static constexpr unsigned kNone = kDue + 1;
   static constexpr unsigned kWordBits = 64;
   static constexpr unsigned kWords = kLevelSlots / kWordBits;
   static constexpr unsigned kLeastOrder = 2;
@@ -106,23 +116,30 @@ class TimerQueue {
   unsigned slot_for(std::chrono::nanoseconds deadline) const noexcept;
   unsigned first_slot() const noexcept;
   std::uint64_t start_of(unsigned slot) const noexcept;
+  std::uint64_t end_of(unsigned slot) const noexcept;
   void put(unsigned slot, const Entry& entry);
   void deal_out(unsigned slot);
-  static void fetch(const Slot& slot) noexcept;
+  TimerNode* take_next(std::chrono::nanoseconds now);
+  void gather_due(std::uint64_t time);
+  void append_to_due(unsigned slot);
+  const Entry& first_due() noexcept;
   void take_out(unsigned slot, std::uint32_t position) noexcept;
   void disarm(TimerNode& node) noexcept;
+  unsigned settled_first_slot();
   const Entry& least_of(unsigned slot) noexcept;
 
   void mark(unsigned slot) noexcept;
   void unmark(unsigned slot) noexcept;
   void grow(Slot& slot);
   void give_back(Slot& slot) noexcept;
+  void settle(unsigned slot);
+  static void close_holes(Slot& slot) noexcept;
 
   static void place(Slot& slot, std::uint32_t position, const Entry& entry) noexcept;
   static void sift_up(Slot& slot, std::uint32_t position) noexcept;
   static void sift_down(Slot& slot, std::uint32_t position) noexcept;
 
-  std::array<Slot, kLate + 1> slots_;
+  std::array<Slot, kNone> slots_;
   // Which slots have something, by level, and which levels.
   std::array<std::array<std::uint64_t, kWords>, kLevels> marks_{};
   std::uint32_t level_marks_ = 0;
@@ -131,6 +148,7 @@ class TimerQueue {
   std::uint64_t position_ = 0;
   bool expiring_ = false;
   std::chrono::nanoseconds expiring_until_{0};
+  std::uint32_t first_due_ = 0;  // what comes before it in kDue is a hole
 
   // Buffers of slots, which are kept and used again: the first of those that are free, by order, linked through their
   // first entry; and all of them.

@@ -1,5 +1,6 @@
 #include "assay/backend/timer_queue.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -121,14 +122,122 @@ TEST(TimerQueue, CountsThoseThatKeepALoopAlive) {
   EXPECT_FALSE(keeps.armed() || does_not.armed());
 }
 
+// Many enough that several slots are told in one go, and that one slot is more than is gathered.
+TEST(TimerQueue, ACallbackMayRemoveMoveAndDestroyWhatIsSortedToBeTold) {
+  constexpr unsigned kNodes = 500;
+  TimerQueue queue;
+  std::vector<unsigned> told;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < kNodes; ++i) {
+    nodes.push_back(std::make_unique<Node>([&, i] {
+      told.push_back(i);
+      if (i % 4 != 0) return;
+      EXPECT_EQ(queue.earliest(), nodes[i + 1]->deadline());
+      nodes[i + 1].reset();
+      queue.add(*nodes[i + 2], 1h);
+      EXPECT_TRUE(queue.remove(*nodes[i + 3]));
+      queue.add(*nodes[i + 3], 0s);
+      EXPECT_EQ(queue.earliest(), 0s);
+      EXPECT_TRUE(queue.remove(*nodes[i + 3]));
+      const nanoseconds next = i + 4 < kNodes ? nodes[i + 4]->deadline() : nanoseconds{1h};
+      EXPECT_EQ(queue.earliest(), next);
+    }));
+    queue.add(*nodes.back(), 1s + i / 200 * 3ms + i * 1us);
+  }
+  EXPECT_EQ(queue.expire(10s), kNodes / 4);
+  for (unsigned i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], 4 * i);
+  EXPECT_EQ(queue.alive(), kNodes / 4);
+  EXPECT_EQ(queue.earliest(), 1h);
+  EXPECT_EQ(queue.expire(1h), kNodes / 4);
+}
+
+TEST(TimerQueue, IsClearedByACallback) {
+  TimerQueue queue;
+  unsigned told = 0;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < 300; ++i) {
+    nodes.push_back(std::make_unique<Node>([&] {
+      if (++told == 100) queue.clear();
+    }));
+    queue.add(*nodes.back(), 1s + i * 10us);
+  }
+  EXPECT_EQ(queue.expire(2s), 100u);
+  EXPECT_TRUE(queue.empty());
+  for (const auto& node : nodes) EXPECT_FALSE(node->armed());
+  queue.add(*nodes[7], 3s);
+  EXPECT_EQ(queue.earliest(), 3s);
+  EXPECT_EQ(queue.expire(3s), 1u);
+}
+
+// Who leaves leaves a hole, which others fill; what is left when the slot's time comes is told in its order.
+TEST(TimerQueue, FillsHolesBeforeItGrows) {
+  TimerQueue queue;
+  std::vector<unsigned> told;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < 100; ++i) nodes.push_back(std::make_unique<Node>([&told, i] { told.push_back(i); }));
+  for (unsigned i = 0; i < 100; ++i) queue.add(*nodes[i], 1h + 1ns * i);
+  // Within the slot, to another one and back, and out of it.
+  for (unsigned i = 0; i < 100; i += 3) queue.add(*nodes[i], 1h + 1ns * i);
+  for (unsigned i = 1; i < 100; i += 3) queue.add(*nodes[i], 9h);
+  for (unsigned i = 2; i < 100; i += 3) EXPECT_TRUE(queue.remove(*nodes[i]));
+  for (unsigned i = 1; i < 100; i += 3) queue.add(*nodes[i], 1h + 1ns * i);
+  EXPECT_EQ(queue.alive(), 67u);
+  EXPECT_EQ(queue.earliest(), 1h);
+  EXPECT_EQ(queue.expire(1h + 49ns), 34u);
+  EXPECT_EQ(queue.expire(2h), 33u);
+  unsigned expected = 0;
+  for (const unsigned i : told) {
+    EXPECT_EQ(i, expected);
+    expected += expected % 3 == 0 ? 1 : 2;
+  }
+}
+
+// Who is moved to later stays where it is for a while, which nobody may notice.
+TEST(TimerQueue, TimersThatArePushedOnAgainAndAgainAreToldExactlyAndInOrder) {
+  TimerQueue queue;
+  std::vector<unsigned> told;
+  std::vector<std::unique_ptr<Node>> nodes;
+  for (unsigned i = 0; i < 200; ++i) {
+    nodes.push_back(std::make_unique<Node>([&told, i] { told.push_back(i); }));
+    queue.add(*nodes[i], 5s);
+  }
+  for (nanoseconds deadline = 6s; deadline < 2min; deadline += 700ms) {
+    for (const auto& node : nodes) queue.add(*node, deadline);
+  }
+  // One instant for all, reached by different ways: as it is, past it and back to it, removed and added.
+  for (unsigned i = 0; i < 200; i += 2) queue.add(*nodes[i], 3min);
+  for (unsigned i = 1; i < 200; i += 4) queue.add(*nodes[i], 9min);
+  for (unsigned i = 1; i < 200; i += 4) queue.add(*nodes[i], 3min);
+  for (unsigned i = 3; i < 200; i += 4) {
+    EXPECT_TRUE(queue.remove(*nodes[i]));
+    queue.add(*nodes[i], 3min);
+  }
+  EXPECT_EQ(nodes[0]->deadline(), 3min);
+  EXPECT_EQ(queue.alive(), 200u);
+  EXPECT_EQ(queue.earliest(), 3min);
+  EXPECT_EQ(queue.expire(3min - 1ns), 0u);
+  EXPECT_EQ(queue.earliest(), 3min);
+  EXPECT_EQ(queue.expire(3min), 200u);
+  std::vector<unsigned> expected;
+  for (unsigned i = 0; i < 200; i += 2) expected.push_back(i);
+  for (unsigned i = 1; i < 200; i += 4) expected.push_back(i);
+  for (unsigned i = 3; i < 200; i += 4) expected.push_back(i);
+  EXPECT_EQ(told, expected);
+  EXPECT_TRUE(queue.empty());
+}
+
 // The same steps, chosen at random, on the queue and on a multimap, which keeps those of one key in their order too.
 class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   static constexpr unsigned kNodes = 600;
 
   TimerQueueBesideMultimap() {
-    for (unsigned i = 0; i < kNodes; ++i) nodes_.push_back(std::make_unique<Node>([this, i] { told(i); }));
+    for (unsigned i = 0; i < kNodes; ++i) nodes_.push_back(new_node(i));
     places_.resize(kNodes, reference_.end());
+  }
+
+  std::unique_ptr<Node> new_node(unsigned i) {
+    return std::make_unique<Node>([this, i] { told(i); });
   }
 
   std::uint64_t random(std::uint64_t below) { return random_() % below; }
@@ -179,11 +288,39 @@ class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> 
     remove_from_reference(i);
     ++told_;
     if (is_last_) return;
+    running_ = i;
+    compare();
     for (std::uint64_t changes = random(3); changes != 0; --changes) change();
+    running_ = kNodes;
   }
   void change() {
     const auto i = static_cast<unsigned>(random(kNodes));
-    random(3) == 0 ? remove(i) : add(i, random_deadline());
+    switch (random(16)) {
+      case 0:
+        if (i == running_) break;
+        remove_from_reference(i);
+        nodes_[i] = new_node(i);
+        break;
+      case 1:
+      case 2:
+      case 3:
+      case 4:
+        remove(i);
+        break;
+      case 5:
+        // A few at nearly the same time, or many.
+        if (!expiring_) add_some(random_deadline(), random(10) == 0 ? kNodes : 10);
+        break;
+      default:
+        add(i, random_deadline());
+    }
+  }
+  void add_some(nanoseconds deadline, std::uint64_t many) {
+    const std::uint64_t range = std::uint64_t{1} << random(25);
+    for (; many != 0; --many) {
+      const nanoseconds later{static_cast<std::int64_t>(random(range))};
+      add(static_cast<unsigned>(random(kNodes)), deadline + later);
+    }
   }
   void expire() {
     expiring_ = true;
@@ -195,10 +332,12 @@ class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> 
     late_.clear();
   }
   void compare() {
-    ASSERT_EQ(queue_.empty(), reference_.empty());
-    ASSERT_EQ(queue_.alive(), reference_.size());
-    if (reference_.empty()) return;
-    ASSERT_EQ(queue_.earliest(), reference_.begin()->first);
+    ASSERT_EQ(queue_.empty(), reference_.empty() && late_.empty());
+    ASSERT_EQ(queue_.alive(), reference_.size() + late_.size());
+    if (queue_.empty()) return;
+    nanoseconds earliest = reference_.empty() ? nanoseconds::max() : reference_.begin()->first;
+    for (const auto& [deadline, i] : late_) earliest = std::min(earliest, deadline);
+    ASSERT_EQ(queue_.earliest(), earliest);
   }
 
   std::mt19937_64 random_{GetParam()};
@@ -209,6 +348,7 @@ class TimerQueueBesideMultimap : public ::testing::TestWithParam<std::uint64_t> 
   std::vector<std::multimap<nanoseconds, unsigned>::iterator> places_;
   std::vector<std::pair<nanoseconds, unsigned>> late_;
   bool expiring_ = false;
+  unsigned running_ = kNodes;
   bool is_last_ = false;
   unsigned told_ = 0;
 };
