@@ -77,7 +77,7 @@ def _measure_parser() -> argparse.ArgumentParser:
         help="only benches whose whole name matches, such as 'paths/nop/*'; may be repeated")
     add("--repetitions", type=_whole_number(1, 1000), metavar="N", help="repetitions of each bench (quick: 5, full: 9)")
     add("--min-time-ms", type=_whole_number(1, 60_000), metavar="N",
-        help="how long each repetition takes (quick: 10, full: 40)")
+        help="how long each repetition takes (quick: 8, full: 40)")
     add("--no-call-counts", action="store_true", help="do not count system calls under ptrace")
     add("--json", type=_writable, metavar="FILE", help="keep the figures, as Google Benchmark writes them")
     add("--html", type=_writable, metavar="FILE", help="write one page with plots, which needs nothing else")
