@@ -278,41 +278,43 @@ class BackendTimeouts final : public BackendPath {
 };
 
 /// Polls that the kernel has before they are canceled: a canceled operation that is only queued never gets there. So
-/// this takes a call more than the raw path's single batch.
-class BackendCancels final : public BackendPath {
+/// this takes turns of its own where the raw path has a single batch. A cancelation that succeeds posts nothing.
+class BackendCancels final : public Path {
  public:
   BackendCancels(std::unique_ptr<Backend> backend, const GridCell& cell)
-      : BackendPath(std::move(backend), cell, 2), handles_(cell.batch) {
-    if (!this->backend().loop(LoopMode::kNonblock)) give_up("Backend::loop", EIO);
-  }
+      : backend_(std::move(backend)), handles_(cell.batch) {}
 
   Ran run(std::uint64_t rounds) override {
-    Ran all;
-    for (std::uint64_t round = 0; round < rounds; ++round) {
-      // All of them are started, submitted and then canceled, within the loop, as a program would.
-      backend().post([this] {
-        if (!backend().submit_outstanding()) give_up("Backend::submit_outstanding", EIO);
-        for (const OperationHandle handle : handles_) {
-          if (!backend().cancel(handle)) give_up("Backend::cancel", ENOENT);
-        }
-      });
-      const Ran ran = BackendPath::run(1);
-      all.operations += ran.operations;
-      all.cqes += ran.cqes;
-    }
-    return all;
+    rounds_left_ = rounds;
+    begin();
+    if (!backend_->loop() || rounds_left_ != 0) give_up("Backend::loop", EIO);
+    const std::uint64_t operations = rounds * handles_.size();
+    return {.operations = operations, .cqes = operations};
   }
 
  private:
-  void start(unsigned i) override {
-    handles_[i] = backend().poll(idle_.fd(), POLLIN, [this, i](int res) {
-      if (res != -ECANCELED) give_up("a cancelation", res < 0 ? res : EIO);
-      ended(i);
+  void begin() {
+    running_ = handles_.size();
+    for (OperationHandle& handle : handles_) {
+      handle = backend_->poll(idle_.fd(), POLLIN, [this](int res) {
+        if (res != -ECANCELED) give_up("a cancelation", res < 0 ? res : EIO);
+        if (--running_ == 0 && --rounds_left_ != 0) begin();
+      });
+    }
+    // Posted functions run when a turn has submitted.
+    backend_->post([this] {
+      for (const OperationHandle handle : handles_) {
+        if (!backend_->cancel(handle)) give_up("Backend::cancel", ENOENT);
+      }
     });
   }
 
+  // Its polls are over before the loop ends, so the file may go after it.
   Eventfd idle_{0};
+  std::unique_ptr<Backend> backend_;
   std::vector<OperationHandle> handles_;
+  std::size_t running_ = 0;
+  std::uint64_t rounds_left_ = 0;
 };
 
 template <typename P>
