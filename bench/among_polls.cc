@@ -6,6 +6,7 @@
 
 #include "assay/bench/bench_list.h"
 #include "assay/bench/eventfd.h"
+#include "assay/bench/repeated_nop.h"
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
@@ -49,7 +50,7 @@ class BackendAmongPolls final : public Path {
       if (!backend_->submit(polls_.emplace_back(idle_.fd()))) give_up("Backend::submit", EBUSY);
     }
     if (!backend_->loop(LoopMode::kNonblock)) give_up("Backend::loop", EIO);
-    for (unsigned i = 0; i < kBatch; ++i) nops_.emplace_back(*this);
+    for (unsigned i = 0; i < kBatch; ++i) nops_.emplace_back(*backend_, running_);
   }
   ~BackendAmongPolls() override {
     // To be canceled, each poll would be looked for among all others by the kernel.
@@ -58,37 +59,12 @@ class BackendAmongPolls final : public Path {
   }
   Ran run(std::uint64_t rounds) override {
     running_ = kBatch;
-    for (Nop& nop : nops_) nop.start(rounds);
+    for (RepeatedNop& nop : nops_) nop.start(rounds);
     if (!backend_->loop() || running_ != 0) give_up("Backend::loop", EIO);
     return {.operations = rounds * kBatch, .cqes = rounds * kBatch};
   }
 
  private:
-  class Nop final : public Operation {
-   public:
-    explicit Nop(BackendAmongPolls& all) : all_(all) {}
-    void start(std::uint64_t rounds) {
-      left_ = rounds;
-      submit();
-    }
-
-   private:
-    void submit() {
-      if (!all_.backend_->submit(*this)) give_up("Backend::submit", EBUSY);
-    }
-    void prepare(io_uring_sqe& sqe) override { io_uring_prep_nop(&sqe); }
-    void complete(const Completion& completion) override {
-      if (completion.res != 0) give_up("a NOP", completion.res);
-      if (--left_ != 0) {
-        submit();
-      } else if (--all_.running_ == 0) {
-        all_.backend_->loop_break();
-      }
-    }
-
-    BackendAmongPolls& all_;
-    std::uint64_t left_ = 0;
-  };
   class Poll final : public Operation {
    public:
     explicit Poll(int fd) : fd_(fd) {}
@@ -106,7 +82,7 @@ class BackendAmongPolls final : public Path {
   std::unique_ptr<Backend> backend_ = create_backend(kSqEntries, 2 * kSqEntries, kDeferredRing);
   unsigned running_ = 0;
   std::deque<Poll> polls_;
-  std::deque<Nop> nops_;
+  std::deque<RepeatedNop> nops_;
 };
 
 }  // namespace

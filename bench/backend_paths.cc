@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 
+#include "assay/bench/repeated_nop.h"
 #include "assay/bench/ring_paths.h"
 #include "assay/bench/ring_works.h"
 
@@ -81,51 +82,23 @@ class BackendPath : public Path {
   unsigned cqes_an_operation_;
 };
 
-/// Operations of the user's own that are submitted again by their completion: with so little in them that what the
-/// others share would be seen in the figures.
 class BackendNops final : public Path {
  public:
   BackendNops(std::unique_ptr<Backend> backend, const GridCell& cell) : backend_(std::move(backend)) {
-    for (unsigned i = 0; i < cell.batch; ++i) nops_.emplace_back(*this);
+    for (unsigned i = 0; i < cell.batch; ++i) nops_.emplace_back(*backend_, running_);
   }
 
   Ran run(std::uint64_t rounds) override {
     running_ = static_cast<unsigned>(nops_.size());
-    for (Nop& nop : nops_) nop.start(rounds);
+    for (RepeatedNop& nop : nops_) nop.start(rounds);
     if (!backend_->loop() || running_ != 0) give_up("Backend::loop", EIO);
     return {.operations = rounds * nops_.size(), .cqes = rounds * nops_.size()};
   }
 
  private:
-  class Nop final : public Operation {
-   public:
-    explicit Nop(BackendNops& all) : all_(all) {}
-    void start(std::uint64_t rounds) {
-      left_ = rounds;
-      submit();
-    }
-
-   private:
-    void submit() {
-      if (!all_.backend_->submit(*this)) give_up("Backend::submit", EBUSY);
-    }
-    void prepare(io_uring_sqe& sqe) override { io_uring_prep_nop(&sqe); }
-    void complete(const Completion& completion) override {
-      if (completion.res != 0) give_up("a NOP", completion.res);
-      if (--left_ != 0) {
-        submit();
-      } else {
-        --all_.running_;
-      }
-    }
-
-    BackendNops& all_;
-    std::uint64_t left_ = 0;
-  };
-
   std::unique_ptr<Backend> backend_;
   unsigned running_ = 0;
-  std::deque<Nop> nops_;
+  std::deque<RepeatedNop> nops_;
 };
 
 /// Reads and writes of a block. With registered buffers they are operations of the user's own.

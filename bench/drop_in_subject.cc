@@ -92,10 +92,9 @@ int serve(bool reads, unsigned setup_flags) {
   while (::recv(STDIN_FILENO, &order, sizeof order, 0) == static_cast<ssize_t>(sizeof order)) {
     if (order.batch == 0 || order.batch > kSubjectMaxBatch) give_up("such a batch", EINVAL);
     interference.start();
-    const auto start = std::chrono::steady_clock::now();
     for (std::uint64_t i = 0; i < order.rounds; ++i) subject.round(order.batch);
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    const double own = time.count() * (1 - interference.stop());
+    const double others = interference.stop();
+    const double own = std::chrono::duration<double, std::nano>(interference.wall()).count() * (1 - others);
     send_answer({.nanoseconds = static_cast<std::uint64_t>(own), .operations = order.batch * order.rounds});
   }
   return 0;

@@ -34,26 +34,32 @@ Interference::~Interference() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Interference::Times Interference::now() const noexcept {
-  Times times;
+Interference::Account Interference::account() const noexcept {
+  Account account;
   // First: it makes the kernel bring its account of this thread up to date, which is otherwise as of the last tick.
-  times.process_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+  account.process_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
   std::array<char, 96> text{};
   if (fd_ >= 0 && ::pread(fd_, text.data(), text.size() - 1, 0) > 0) {
     char* end = nullptr;
-    times.thread_cpu = nanoseconds(std::strtoll(text.data(), &end, 10));
-    times.waited = nanoseconds(std::strtoll(end, nullptr, 10));
+    account.thread_cpu = nanoseconds(std::strtoll(text.data(), &end, 10));
+    account.waited = nanoseconds(std::strtoll(end, nullptr, 10));
   }
-  times.wall = clock_of(CLOCK_MONOTONIC);
-  return times;
+  return account;
+}
+
+// The clock is read outside of the accounts, so that whoever is interrupted between the two looks slower, not faster.
+void Interference::start() noexcept {
+  began_ = clock_of(CLOCK_MONOTONIC);
+  begin_ = account();
 }
 
 double Interference::stop() noexcept {
-  if (fd_ < 0) return 0;
-  const Times end = now();
-  const double wall = static_cast<double>((end.wall - begin_.wall).count());
+  const Account end = account();
+  wall_ = clock_of(CLOCK_MONOTONIC) - began_;
+  if (fd_ < 0 || wall_ <= nanoseconds(0)) return 0;
+  const auto wall = static_cast<double>(wall_.count());
   const auto others = (end.process_cpu - begin_.process_cpu) - (end.thread_cpu - begin_.thread_cpu);
-  if (wall <= 0 || static_cast<double>(others.count()) > kOwnThreads * wall) return 0;
+  if (static_cast<double>(others.count()) > kOwnThreads * wall) return 0;
   return static_cast<double>((end.waited - begin_.waited).count()) / wall;
 }
 

@@ -21,21 +21,25 @@ class Interference {
 
   /// Why it cannot be told here, in a line; empty where it can.
   const std::string& unavailable() const noexcept { return unavailable_; }
-  void start() noexcept { begin_ = now(); }
+  void start() noexcept;
   /// The part of the time since `start` that others had: 0 to 1.
   double stop() noexcept;
+  /// From `start` to `stop`, others' part included. Only this time may be cut by that part: another clock, started a
+  /// moment later, would leave out what was waited in that moment, and be cut by it all the same.
+  std::chrono::nanoseconds wall() const noexcept { return wall_; }
 
  private:
-  struct Times {
-    std::chrono::nanoseconds wall{0};
+  struct Account {
     std::chrono::nanoseconds process_cpu{0};
     std::chrono::nanoseconds thread_cpu{0};
     std::chrono::nanoseconds waited{0};
   };
-  Times now() const noexcept;
+  Account account() const noexcept;
 
   int fd_;
-  Times begin_;
+  std::chrono::nanoseconds began_{0};
+  std::chrono::nanoseconds wall_{0};
+  Account begin_;
   std::string unavailable_;
 };
 

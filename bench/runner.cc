@@ -106,8 +106,6 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
       run.repetitions = runner_.options_.repetitions;
       if (const auto rate = run.counters.find("items_per_second"); rate != run.counters.end()) {
         const double operations = rate->second.value * run.real_accumulated_time;
-        const double others = run.counters["others_share"];
-        run.counters["ns_per_op"] = 1e9 / rate->second.value * (1 - others);
         if (!measured.bench->times_itself) run.counters["cpu_ns_per_op"] = 1e9 * run.cpu_accumulated_time / operations;
       }
       for (const auto& [name, value] : measured.counters) run.counters[name] = value;
@@ -266,10 +264,14 @@ void Runner::measure(const Bench& bench, benchmark::State& state) {
   while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(step))) {
     const Ran ran = (*path)->run(step);
     all.operations += ran.operations;
+    all.time += ran.time;
     if (bench.times_itself) state.SetIterationTime(duration<double>(ran.time).count());
   }
   const auto counts = perf_.stop();
-  state.counters["others_share"] = bench.elsewhere ? 0 : interference_.stop();
+  const double others = bench.elsewhere ? 0 : interference_.stop();
+  const duration<double, std::nano> time = bench.times_itself ? all.time : interference_.wall();
+  state.counters["others_share"] = others;
+  state.counters["ns_per_op"] = time.count() * (1 - others) / static_cast<double>(all.operations);
   state.SetItemsProcessed(static_cast<std::int64_t>(all.operations));
   if (counts && !bench.times_itself) {
     state.counters["cycles_per_op"] = static_cast<double>(counts->cycles) / static_cast<double>(all.operations);
