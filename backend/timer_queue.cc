@@ -100,6 +100,8 @@ unsigned TimerQueue::expire(std::chrono::nanoseconds now) {
 // Out of what has come due by now, or null. Looked up anew each time, since whoever is told may add and remove what it
 // likes.
 TimerNode* TimerQueue::take_next(std::chrono::nanoseconds now) {
+  // Often the only one was told just now.
+  if (size_ == slots_[kLate].armed) return nullptr;
   if (slots_[kDue].armed == 0) gather_due(since_zero(now));
   const Slot& due = slots_[kDue];
   unsigned from = kDue;

@@ -124,6 +124,9 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("examples:", self.bench("--help").stdout)
 
     def test_handlers_are_put_back(self):
+        # A program that a shell started in the background ignores SIGINT from the start.
+        before = measuring.signal.signal(measuring.signal.SIGINT, measuring.signal.default_int_handler)
+        self.addCleanup(measuring.signal.signal, measuring.signal.SIGINT, before)
         with self.assertRaises(NotMeasured):
             measuring.run(self.folder / "none", [])
         with self.assertRaises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from instruction_counts.endings import BadUsage, NotCounted
 
-TIMEOUT_SECONDS = 170
+TIMEOUT_SECONDS = 900
 
 
 @dataclass
