@@ -3,6 +3,7 @@
 #include <cassert>
 #include <concepts>
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -55,6 +56,7 @@ class UniqueFunction<R(Args...)> {
 
  private:
   static constexpr std::size_t kInPlaceBytes = 48;
+  // Those that are null have nothing to do: what is moved is a copy of the bytes, what is destroyed is forgotten.
   struct Table {
     R (*call)(void* storage, Args&&... args);
     void (*move)(void* from, void* to) noexcept;  // leaves nothing to destroy in `from`
@@ -66,26 +68,39 @@ class UniqueFunction<R(Args...)> {
                                 alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
 
   template <typename F>
-  static constexpr Table kInPlace = {
-      [](void* storage, Args&&... args) -> R { return (*static_cast<F*>(storage))(std::forward<Args>(args)...); },
-      [](void* from, void* to) noexcept {
+  static constexpr Table table_in_place() {
+    Table table = {
+        [](void* storage, Args&&... args) -> R { return (*static_cast<F*>(storage))(std::forward<Args>(args)...); },
+        nullptr, nullptr};
+    if constexpr (!std::is_trivially_copyable_v<F>) {
+      table.move = [](void* from, void* to) noexcept {
         new (to) F(std::move(*static_cast<F*>(from)));
         static_cast<F*>(from)->~F();
-      },
-      [](void* storage) noexcept { static_cast<F*>(storage)->~F(); }};
+      };
+      table.destroy = [](void* storage) noexcept { static_cast<F*>(storage)->~F(); };
+    }
+    return table;
+  }
+  template <typename F>
+  static constexpr Table kInPlace = table_in_place<F>();
 
   template <typename F>
   static constexpr Table kOnHeap = {
       [](void* storage, Args&&... args) -> R { return (**static_cast<F**>(storage))(std::forward<Args>(args)...); },
-      [](void* from, void* to) noexcept { new (to) F*(*static_cast<F**>(from)); },
-      [](void* storage) noexcept { delete *static_cast<F**>(storage); }};
+      nullptr, [](void* storage) noexcept { delete *static_cast<F**>(storage); }};
 
   void take(UniqueFunction& other) noexcept {
     table_ = std::exchange(other.table_, nullptr);
-    if (table_ != nullptr) table_->move(&other.storage_, &storage_);
+    if (table_ == nullptr) return;
+    if (table_->move != nullptr) {
+      table_->move(&other.storage_, &storage_);
+    } else {
+      std::memcpy(&storage_, &other.storage_, kInPlaceBytes);
+    }
   }
   void reset() noexcept {
-    if (const Table* table = std::exchange(table_, nullptr)) table->destroy(&storage_);
+    const Table* table = std::exchange(table_, nullptr);
+    if (table != nullptr && table->destroy != nullptr) table->destroy(&storage_);
   }
 
   alignas(std::max_align_t) std::byte storage_[kInPlaceBytes];
