@@ -129,7 +129,7 @@ Result<LoopStatus> Backend::loop(LoopMode mode) {
 void Backend::hand_over() {
   bool look = !fd_events_.look_again();
   fd_events_.arm();
-  nesting_.arm_timeout(timers_.empty() ? std::nullopt : std::optional(timers_.earliest()));
+  nesting_.arm_timeout(timers_.empty() ? std::nullopt : std::optional(timers_.next_expire()));
   look = requests_.submit() < 0 || look;
   wake_up_.sleep_elsewhere(nesting_.fd());
   look = !nesting_.hand_over() || look;

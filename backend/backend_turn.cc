@@ -48,7 +48,7 @@ bool Backend::run_turn(bool may_wait, std::optional<Error>& error) {
   nanoseconds timeout = kNoLimit;
   if (!timers_.empty()) {
     now_is_fresh_ = false;
-    timeout = std::clamp(timers_.earliest() - now(), 0ns, kLongestWait);
+    timeout = std::clamp(timers_.next_expire() - now(), 0ns, kLongestWait);
   }
   if (!wake_up_.listens() && (timeout == kNoLimit || timeout > kDeafWait)) [[unlikely]]
     timeout = kDeafWait;

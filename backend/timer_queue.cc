@@ -16,8 +16,8 @@ constexpr int kFetchedLines = 3;
 constexpr std::uint32_t kFetchDistance = 8;
 // How many due timers are gathered before they are told, so that fetching ahead is worth it where slots have few.
 constexpr std::uint32_t kGathered = 64;
-// Up to how many timers of a wide slot sorting them is cheaper than dealing them out.
-constexpr std::uint32_t kSortedAtOnce = 64;
+// Up to how many timers of a wide slot putting them in order is cheaper than dealing them out.
+constexpr std::uint32_t kFew = 64;
 
 void fetch(const TimerNode* node) noexcept {
   if (node == nullptr) return;
@@ -35,13 +35,12 @@ TimerNode::~TimerNode() {
   if (queue_ != nullptr) queue_->remove(*this);
 }
 
-std::chrono::nanoseconds TimerQueue::earliest() noexcept {
-  const bool is_due = slots_[kDue].armed != 0;
-  const unsigned first = is_due ? kDue : settled_first_slot();
-  const auto least = [this, is_due, first] { return is_due ? first_due().deadline : least_of(first).deadline; };
-  if (slots_[kLate].armed == 0) return least();
-  const auto late = least_of(kLate).deadline;
-  return first == kNone ? late : std::min(late, least());
+std::chrono::nanoseconds TimerQueue::next_expire() noexcept {
+  const auto late = slots_[kLate].armed != 0 ? least_of(kLate).deadline : std::chrono::nanoseconds::max();
+  if (slots_[kDue].armed != 0) return std::min(late, first_due().deadline);
+  const unsigned first = settled_first_slot();
+  if (first == kNone) return late;
+  return std::min(late, is_crowded(first) ? std::chrono::nanoseconds(start_of(first)) : least_of(first).deadline);
 }
 
 void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
@@ -51,7 +50,7 @@ void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
   const auto may_stay = [&] {
     if (node.queue_ != this || is_late || node.slot_ > slot) return false;
     const Slot& present = slots_[slot];
-    return node.slot_ < slot || !present.is_heap || present.entries[node.position_].deadline <= deadline;
+    return node.slot_ < slot || !present.is_heap || present.entries[node.position_].deadline < deadline;
   };
   if (may_stay()) {
     slots_[node.slot_].has_outdated = true;
@@ -62,7 +61,7 @@ void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
   if (node.queue_ != nullptr) node.queue_->remove(node);
   node.deadline_ = deadline;
   node.sequence_ = sequence_++;
-  put(slot, {deadline, node.sequence_, &node});
+  put(slot, {deadline, &node});
   node.queue_ = this;
   ++size_;
   if (node.keeps_alive_) ++alive_;
@@ -124,8 +123,7 @@ void TimerQueue::gather_due(std::uint64_t time) {
   Slot& due = slots_[kDue];
   for (unsigned first = first_slot(); first != kNone && start_of(first) <= time && due.size < kGathered;
        first = first_slot()) {
-    const bool is_wide = first >= kLevelSlots;
-    if (is_wide && (end_of(first) > time || slots_[first].armed > kSortedAtOnce)) {
+    if (is_crowded(first) || (first >= kLevelSlots && end_of(first) > time)) {
       deal_out(first);
     } else if (end_of(first) > time) {
       break;
@@ -208,6 +206,10 @@ std::uint64_t TimerQueue::end_of(unsigned slot) const noexcept {
   return start_of(slot) | ((std::uint64_t{1} << shift) - 1);
 }
 
+bool TimerQueue::is_crowded(unsigned slot) const noexcept {
+  return slot >= kLevelSlots && slot < kLate && slots_[slot].armed > kFew;
+}
+
 void TimerQueue::mark(unsigned slot) noexcept {
   if (slot >= kLate) return;
   const unsigned level = slot / kLevelSlots;
@@ -231,7 +233,7 @@ void TimerQueue::put(unsigned slot_number, const Entry& entry) {
   std::uint32_t position = slot.size;
   if (slot.armed != slot.size) {
     position = slot.first_hole;
-    slot.first_hole = static_cast<std::uint32_t>(slot.entries[position].sequence);
+    slot.first_hole = static_cast<std::uint32_t>(slot.entries[position].deadline.count());
   } else {
     if (slot.entries == nullptr || slot.size >> slot.order != 0) grow(slot);
     ++slot.size;
@@ -249,7 +251,7 @@ void TimerQueue::take_out(unsigned slot_number, std::uint32_t position) noexcept
     give_back(slot);
   } else if (!slot.is_heap) {
     // Nothing is read of what may be far from any cache.
-    slot.entries[position].sequence = slot.first_hole;
+    slot.entries[position].deadline = std::chrono::nanoseconds(slot.first_hole);
     slot.entries[position].node = nullptr;
     slot.first_hole = position;
   } else if (const Entry last = slot.entries[--slot.size]; position != slot.size) {
@@ -272,7 +274,7 @@ void TimerQueue::deal_out(unsigned slot_number) {
     const Entry& entry = slot.entries[position];
     if (entry.node == nullptr) continue;
     // Where it was put has come, not what it may have been moved to since.
-    put(slot_for(entry.node->deadline_), {entry.node->deadline_, entry.node->sequence_, entry.node});
+    put(slot_for(entry.node->deadline_), {entry.node->deadline_, entry.node});
   }
   give_back(slot);
 }
@@ -287,22 +289,23 @@ void TimerQueue::settle(unsigned slot_number) {
     if (position + kFetchDistance < size) __builtin_prefetch(slot.entries[position + kFetchDistance].node, 1);
     Entry& entry = slot.entries[position];
     TimerNode* node = entry.node;
-    if (node == nullptr || node->sequence_ == entry.sequence) continue;
+    if (node == nullptr || !entry.is_outdated()) continue;
     const unsigned right = slot_for(node->deadline_);
     if (right == slot_number) {
-      entry = {node->deadline_, node->sequence_, node};
+      entry = {node->deadline_, node};
     } else {
       const bool is_last = slot.armed == 1;
       take_out(slot_number, position);
-      put(right, {node->deadline_, node->sequence_, node});
+      put(right, {node->deadline_, node});
       if (is_last) break;
     }
   }
 }
 
-// The first slot, the least of which is where it belongs. In a heap no other is looked at.
+// The first slot, the least of which is where it belongs, unless it is crowded. In a heap no other is looked at.
 unsigned TimerQueue::settled_first_slot() {
   for (unsigned first = first_slot(); first != kNone; first = first_slot()) {
+    if (is_crowded(first)) return first;
     Slot& slot = slots_[first];
     if (!slot.is_heap && slot.has_outdated) {
       settle(first);
@@ -310,14 +313,14 @@ unsigned TimerQueue::settled_first_slot() {
     }
     const Entry& least = least_of(first);
     TimerNode* node = least.node;
-    if (node->sequence_ == least.sequence) return first;
+    if (!least.is_outdated()) return first;
     const unsigned right = slot_for(node->deadline_);
     if (right == first) {
-      slot.entries[0] = {node->deadline_, node->sequence_, node};
+      slot.entries[0] = {node->deadline_, node};
       sift_down(slot, 0);
     } else {
       take_out(first, 0);
-      put(right, {node->deadline_, node->sequence_, node});
+      put(right, {node->deadline_, node});
     }
   }
   return kNone;

@@ -51,9 +51,10 @@ class TimerNode {
 /// removed within one slot, however many others there are. A slot is made a heap once its earliest timer is asked for,
 /// which is when no other slot comes before it; until then, who leaves a slot leaves a hole, which the next one to come
 /// fills, so that no other timer's memory is touched, and who is moved to later stays where it is, and is moved when
-/// its slot is asked for. When its time has come, a wide slot is dealt out to narrower ones. What is due entirely, as
-/// narrow slots are and wide ones with few timers, is sorted once instead, and told from there. So few timers are ever
-/// put in order with each other, and deadlines are exact all the same.
+/// its slot is asked for. When its time has come, a wide slot is dealt out to narrower ones; of one with many timers
+/// nobody asks more than when that is. What is due entirely, as narrow slots are and wide ones with few timers, is
+/// sorted once instead, and told from there. So few timers are ever put in order with each other, and deadlines are
+/// exact all the same.
 class TimerQueue {
  public:
   TimerQueue() = default;
@@ -64,8 +65,9 @@ class TimerQueue {
   bool empty() const noexcept { return size_ == 0; }
   /// Armed nodes that keep a loop alive.
   std::size_t alive() const noexcept { return alive_; }
-  /// The earliest deadline. The queue must not be empty.
-  std::chrono::nanoseconds earliest() noexcept;
+  /// When `expire` is to be called next: at the earliest deadline, or, where many are far away, at the start of the
+  /// slot that they are in. The queue must not be empty.
+  std::chrono::nanoseconds next_expire() noexcept;
 
   /// Arms the node, or moves it if it is armed.
   void add(TimerNode& node, std::chrono::nanoseconds deadline);
@@ -79,11 +81,19 @@ class TimerQueue {
 
  private:
   struct Entry {
+    /// What it was when the node was put here. In a hole, which has no node, the position of the next one.
     std::chrono::nanoseconds deadline;
-    std::uint64_t sequence;
     TimerNode* node;
+
+    /// Its node was moved to later.
+    bool is_outdated() const noexcept { return node->deadline_ != deadline; }
     bool before(const Entry& other) const noexcept {
-      return deadline != other.deadline ? deadline < other.deadline : sequence < other.sequence;
+      return deadline != other.deadline ? deadline < other.deadline : is_before_equal(other);
+    }
+    // Who is outdated was there before, and is moved when it comes up, so it goes first.
+    [[gnu::noinline]] bool is_before_equal(const Entry& other) const noexcept {
+      if (is_outdated() || other.is_outdated()) return !other.is_outdated();
+      return node->sequence_ < other.node->sequence_;
     }
   };
   /// Timers in no order, with holes between them, or in that of a heap of four children a node, which has none.
@@ -91,7 +101,7 @@ class TimerQueue {
     Entry* entries = nullptr;
     std::uint32_t size = 0;  // with the holes
     std::uint32_t armed = 0;
-    // The hole that was left last, if there are any. A hole has no node, and the next one's position as its sequence.
+    // The hole that was left last, if there are any.
     std::uint32_t first_hole = 0;
     std::uint8_t order = 0;  // the buffer has room for 1 << order
     bool is_heap = false;
@@ -117,6 +127,8 @@ class TimerQueue {
   unsigned first_slot() const noexcept;
   std::uint64_t start_of(unsigned slot) const noexcept;
   std::uint64_t end_of(unsigned slot) const noexcept;
+  /// A wide slot with more timers than are put in order there.
+  bool is_crowded(unsigned slot) const noexcept;
   void put(unsigned slot, const Entry& entry);
   void deal_out(unsigned slot);
   TimerNode* take_next(std::chrono::nanoseconds now);
