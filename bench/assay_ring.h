@@ -33,10 +33,13 @@ class AssayRing {
   int register_buffer_ring(io_uring_buf_reg& request) {
     return ring_.register_op(IORING_REGISTER_PBUF_RING, &request, 1);
   }
-  /// The next SQE; there must be room.
   io_uring_sqe* sqe() {
     io_uring_sqe* sqe = ring_.get_sqe();
-    if (sqe == nullptr) give_up("Ring::get_sqe", EBUSY);
+    while (sqe == nullptr) {
+      if ((ring_.setup_flags() & IORING_SETUP_SQPOLL) == 0) give_up("Ring::get_sqe", EBUSY);
+      if (const int result = ring_.wait_for_sq_space(); result < 0) give_up("Ring::wait_for_sq_space", result);
+      sqe = ring_.get_sqe();
+    }
     return sqe;
   }
   /// Submits, waits for `wait_nr` and calls `visit(const io_uring_cqe&)` for each that is there. Returns how many.

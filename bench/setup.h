@@ -77,10 +77,15 @@ class LiburingRing {
     return io_uring_register_buffers(&ring_, buffers.data(), static_cast<unsigned>(buffers.size()));
   }
   int register_buffer_ring(io_uring_buf_reg& request) { return io_uring_register_buf_ring(&ring_, &request, 0); }
-  /// The next SQE; there must be room.
+  /// The next SQE. A poll thread gives those of a batch back when it has posted all of its completions, and so later
+  /// than the next batch may ask for them: then this waits. Everywhere else there must be room.
   io_uring_sqe* sqe() {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    if (sqe == nullptr) give_up("io_uring_get_sqe", EBUSY);
+    while (sqe == nullptr) {
+      if ((ring_.flags & IORING_SETUP_SQPOLL) == 0) give_up("io_uring_get_sqe", EBUSY);
+      if (const int result = io_uring_sqring_wait(&ring_); result < 0) give_up("io_uring_sqring_wait", result);
+      sqe = io_uring_get_sqe(&ring_);
+    }
     return sqe;
   }
   /// Submits, waits for `wait_nr` and calls `visit(const io_uring_cqe&)` for each that is there. Returns how many.
