@@ -110,6 +110,21 @@ std::vector<Behaviour> ring_sqpoll_behaviours() {
          take(ring, 8);
        }},
       {suite,
+       "CompletesBeforeItMakesRoomOrAfter",
+       {.setup_flags = IORING_SETUP_SQPOLL, .enter_flags = IORING_ENTER_SQ_WAIT},
+       [](KernelUnderTest& kernel) {
+         Ring ring = open_polled(kernel);
+         for (unsigned batch = 0; batch < 200; ++batch) {
+           // Who has all completions may have to wait for the SQEs: the head moves when the thread is through.
+           for (std::uint64_t i = 0; i < 8; ++i) {
+             while (ring.sq_space_left() == 0) ASSERT_GE(ring.wait_for_sq_space(), 0);
+             prepare_nop(ring, i);
+           }
+           ASSERT_EQ(ring.submit_and_wait(8), 8);
+           take(ring, 8);
+         }
+       }},
+      {suite,
        "ServesAnyFile",
        {.setup_flags = IORING_SETUP_SQPOLL, .switches_off = {&Semantics::sqpoll_needs_fixed_files}},
        [](KernelUnderTest& kernel) {

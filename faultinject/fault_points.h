@@ -46,6 +46,7 @@ enum class FaultPointId : std::uint8_t {
   kCqeCancelEalready,
   kCqeCancelOrder,
   kPollerLate,
+  kPollerHeadLate,
   kPollerAsleep,
 };
 

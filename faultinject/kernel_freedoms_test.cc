@@ -230,6 +230,17 @@ TEST_F(KernelFreedoms, ThePollThreadTakesItsTime) {
   EXPECT_TRUE(all_fired());
 }
 
+TEST_F(KernelFreedoms, CompletionsAreThereBeforeTheSqHasRoom) {
+  open("poller/head-late:nth=1", IORING_SETUP_SQPOLL);
+  for (unsigned i = 1; i <= ring_->sq_entries(); ++i) nop(i);
+  EXPECT_EQ(ring_->submit_and_wait(ring_->sq_entries()), static_cast<int>(ring_->sq_entries()));
+  EXPECT_EQ(cqes().size(), ring_->sq_entries());
+  EXPECT_EQ(ring_->get_sqe(), nullptr);
+  EXPECT_GE(ring_->wait_for_sq_space(), 0);
+  EXPECT_NE(ring_->get_sqe(), nullptr);
+  EXPECT_TRUE(all_fired());
+}
+
 TEST_F(KernelFreedoms, AWaitBehindALatePollThreadEnds) {
   open("poller/late", IORING_SETUP_SQPOLL);
   nop(1);
@@ -264,7 +275,7 @@ TEST_F(KernelFreedoms, AWaitForSeveralReturnsWithTheFirst) {
 TEST_F(KernelFreedoms, FreedomsAreRefusedWhereNobodyCanBeAsked) {
   for (const char* plan :
        {"cqe/eof", "cqe/held", "cqe/foreign", "cqe/enobufs", "cqe/refused", "cqe/notif-late", "cqe/cancel-enoent",
-        "cqe/cancel-ealready", "cqe/cancel-order", "poller/late", "poller/asleep"}) {
+        "cqe/cancel-ealready", "cqe/cancel-order", "poller/late", "poller/head-late", "poller/asleep"}) {
     const Result<std::unique_ptr<KernelStack>> stack = open_kernel_stack({.kernel = "linux", .plan = plan});
     ASSERT_FALSE(stack) << plan;
     EXPECT_THAT(stack.error().message(), testing::HasSubstr("only a simulated kernel can be asked for it")) << plan;

@@ -62,6 +62,8 @@ std::uint64_t PlanChooser::choose(const Choice& choice) {
       return fires(FaultPointId::kCqeCancelOrder) ? 1 : usual;
     case ChoicePoint::kPollThreadLate:
       return fires(FaultPointId::kPollerLate) ? 1 : usual;
+    case ChoicePoint::kSqHeadLate:
+      return fires(FaultPointId::kPollerHeadLate) ? 1 : usual;
     case ChoicePoint::kPollThreadSleeps:
       return fires(FaultPointId::kPollerAsleep) ? 1 : usual;
   }

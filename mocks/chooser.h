@@ -43,6 +43,9 @@ enum class ChoicePoint {
   kCancelOrder,
   /// Whether a poll thread that is awake looks at the SQ now (0) or at a later call (1).
   kPollThreadLate,
+  /// Whether the SQ's head moves when a poll thread has posted what completed inline (0) or is still behind then, until
+  /// the next call (1).
+  kSqHeadLate,
   /// Whether a poll thread without work stays awake for its idle time (0) or falls asleep at once (1).
   kPollThreadSleeps,
 };

@@ -71,6 +71,10 @@ class SimRing {
 
   /// Consumes up to `count` SQEs. The number consumed, or a negative errno.
   int submit(unsigned count);
+  /// Tells the program which SQEs a poll thread has consumed, where that is late.
+  void commit_sq_head() {
+    if (poll_thread_) memory_.store_sq_head(sq_head_);
+  }
   /// Whether a poll thread would find something to submit.
   bool has_sqes() const { return !disabled_ && memory_.load_sq_tail() != sq_head_; }
   /// The last request of the chain that is being assembled, or null. For LINK_TIMEOUT.

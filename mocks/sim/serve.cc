@@ -29,6 +29,7 @@ void SimWorld::serve() {
   std::unique_lock lock(mutex_.get());
   Nanoseconds spins_until = 0;
   while (!stops_serving_) {
+    commit_sq_heads();
     const bool moved = step(false) || revisit_all();
     for (const auto& ring : rings_) ring->update_doorbell();
     if (moved) wake_sleepers();

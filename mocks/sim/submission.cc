@@ -111,7 +111,9 @@ int SimRing::submit(unsigned count) {
   batching_ = false;
   flush_completed();
   commit();
-  if (!rewinds) memory_.store_sq_head(sq_head_);
+  // Only now, and so later than the completions are there. Who shares no thread with a poll thread can see that.
+  const bool head_is_late = poll_thread_ && consumed != 0 && world_.choose(ChoicePoint::kSqHeadLate, 2, nullptr) != 0;
+  if (!rewinds && !head_is_late) memory_.store_sq_head(sq_head_);
   return static_cast<int>(consumed);
 }
 

@@ -125,6 +125,10 @@ int SimWorld::now(clockid_t clock, timespec* time) {
   return 0;
 }
 
+void SimWorld::commit_sq_heads() {
+  for (const auto& ring : rings_) ring->commit_sq_head();
+}
+
 bool SimWorld::step(bool in_call) {
   bool moved = false;
   for (std::size_t index = 0; index < rings_.size(); ++index) {
@@ -178,6 +182,7 @@ int SimWorld::enter(int ring_fd, unsigned to_submit, unsigned min_complete, unsi
   const Visit::Use use(visit, *ring);
   if (strict_) ring->cq().scribble_passed();
   ring->let_go_held();
+  commit_sq_heads();
   step(true);
 
   int submitted = 0;
@@ -252,6 +257,7 @@ WorkerLimits& SimWorld::worker_limits(unsigned sq_entries) {
 void SimWorld::relax(int ring_fd) {
   Visit visit(*this, false);
   if (find(ring_fd) == nullptr) return;
+  commit_sq_heads();
   // A loop that spins while nothing can happen must see time go by, or it would never end.
   if (step(false)) {
     idle_spins_ = 0;

@@ -126,6 +126,7 @@ class SimWorld {
   int sleep_virtual(Visit& visit, const Wait& wait);
   int sleep_real(std::unique_lock<std::mutex>& lock, const Wait& wait, int other_fd = -1);
   bool has_spinning_poll_thread() const;
+  void commit_sq_heads();
   Nanoseconds next_deadline() const;
   void wake_sleepers();
 
