@@ -2,6 +2,7 @@
 // limits.
 
 #include <linux/capability.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,6 +38,28 @@ int where_little_may_be_locked(rlim_t bytes, const std::function<int()>& call) {
 }
 
 int where_nothing_may_be_locked(const std::function<int()>& call) { return where_little_may_be_locked(0, call); }
+
+/// Memory in pages of the usual size. Of a huge page, which the heap may have come to be in, a kernel counts all when
+/// it counts a part (io_buffer_account_pin).
+class SmallPages {
+ public:
+  explicit SmallPages(std::size_t bytes)
+      : memory_(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)), bytes_(bytes) {
+    EXPECT_NE(memory_, MAP_FAILED);
+    // A kernel without huge pages does not know the advice, and needs none.
+    static_cast<void>(::madvise(memory_, bytes, MADV_NOHUGEPAGE));
+  }
+  SmallPages(const SmallPages&) = delete;
+  SmallPages& operator=(const SmallPages&) = delete;
+  ~SmallPages() { ::munmap(memory_, bytes_); }
+
+  void* data() const noexcept { return memory_; }
+  std::size_t size() const noexcept { return bytes_; }
+
+ private:
+  void* memory_;
+  std::size_t bytes_;
+};
 
 /// On a ring of its own.
 int register_one(Kernel& kernel, const iovec& buffer) {
@@ -77,7 +100,7 @@ std::vector<Behaviour> ring_locked_memory_behaviours() {
        {.register_ops = {IORING_REGISTER_BUFFERS}},
        [](KernelUnderTest& kernel) {
          // Half of that is enough for a ring, whether that counts or not; twice as much is what users have at least.
-         std::vector<char> memory(32 << 10);
+         const SmallPages memory(32 << 10);
          const iovec buffer{memory.data(), memory.size()};
          const auto within = [&](rlim_t bytes) {
            return where_little_may_be_locked(bytes, [&] { return register_one(kernel.kernel(), buffer); });

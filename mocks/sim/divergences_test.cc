@@ -22,6 +22,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <functional>
 #include <iterator>
 #include <optional>
@@ -246,6 +248,30 @@ TEST_F(Divergences, LockedMemoryOfOthersDoesNotCount) {
     EXPECT_TRUE(Ring::create(second, {.sq_entries = 4})) << "as another process's would not";
   }).join();
   EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &before), 0);
+}
+
+// Linux 6.18 answers -ENOMEM where the memory is in a huge page, which it counts as a whole.
+TEST_F(Divergences, APartOfAHugePageCountsByItself) {
+  constexpr std::size_t kHuge = 2 << 20;
+  constexpr std::size_t kPart = 32 << 10;
+  void* memory = ::mmap(nullptr, 2 * kHuge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  const auto aligned = (reinterpret_cast<std::uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge;
+  static_cast<void>(::madvise(reinterpret_cast<void*>(aligned), kHuge, MADV_HUGEPAGE));
+  std::memset(reinterpret_cast<void*>(aligned), 1, kHuge);
+  const iovec part{reinterpret_cast<void*>(aligned), kPart};
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_MEMLOCK, &before), 0);
+  const rlimit little{2 * kPart, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_MEMLOCK, &little), 0);
+  std::thread([&] {
+    internal::drop_capability(CAP_IPC_LOCK);
+    Result<Ring> ring = Ring::create(kernel_, {.sq_entries = 4});
+    ASSERT_TRUE(ring);
+    EXPECT_EQ(ring->register_buffers({&part, 1}), 0);
+  }).join();
+  EXPECT_EQ(::setrlimit(RLIMIT_MEMLOCK, &before), 0);
+  ::munmap(memory, 2 * kHuge);
 }
 
 TEST_F(Divergences, FilesDoWhatTheRunningKernelLetsThemDo) {
