@@ -90,14 +90,14 @@ void give_up(const char* what, int error) { give_up(std::string(what), error); }
 /// Takes what Google Benchmark reports of each repetition, and puts back in place what one call for each of them hides.
 class Runner::Collector final : public benchmark::BenchmarkReporter {
  public:
-  Collector(Runner& runner, const std::vector<Measured>& row, std::int64_t repetition)
+  Collector(Runner& runner, std::vector<Measured>& row, std::int64_t repetition)
       : runner_(runner), row_(row), repetition_(repetition) {}
 
   bool ReportContext(const Context& /*context*/) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
     for (Run run : runs) {
       if (run.run_type != Run::RT_Iteration || next_ == row_.size()) continue;
-      const Measured& measured = row_[next_++];
+      Measured& measured = row_[next_++];
       run.run_name = {};
       run.run_name.function_name = measured.bench->name.text();
       run.family_index = measured.family;
@@ -109,13 +109,14 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
         if (!measured.bench->times_itself) run.counters["cpu_ns_per_op"] = 1e9 * run.cpu_accumulated_time / operations;
       }
       for (const auto& [name, value] : measured.counters) run.counters[name] = value;
+      if (!measured.bench->times_itself) runner_.fit(measured, duration<double>(run.real_accumulated_time));
       runner_.runs_.push_back(std::move(run));
     }
   }
 
  private:
   Runner& runner_;
-  const std::vector<Measured>& row_;
+  std::vector<Measured>& row_;
   std::int64_t repetition_;
   std::size_t next_ = 0;
 };
@@ -231,8 +232,14 @@ void Runner::count_system_calls(Measured& measured) {
   }
 }
 
-void Runner::measure_row(const std::vector<Measured>& row) {
-  if (row.empty()) return;
+// A poll thread and who waits for it may have shared a CPU while it was found out how long a round takes.
+void Runner::fit(Measured& measured, duration<double> took) const {
+  if (4 * took >= options_.min_time) return;
+  const double times = options_.min_time / std::max(took, duration<double>(1e-6));
+  measured.iterations *= static_cast<benchmark::IterationCount>(std::min(times, 64.0));
+}
+
+void Runner::register_row(const std::vector<Measured>& row) {
   benchmark::ClearRegisteredBenchmarks();
   for (const Measured& measured : row) {
     const Bench& bench = *measured.bench;
@@ -245,8 +252,13 @@ void Runner::measure_row(const std::vector<Measured>& row) {
       registered->UseRealTime();
     }
   }
+}
+
+void Runner::measure_row(std::vector<Measured>& row) {
+  if (row.empty()) return;
   for (unsigned repetition = 0; repetition < options_.repetitions && interrupted == 0; ++repetition) {
     show(row.front().bench->name.row());
+    register_row(row);
     Collector collector(*this, row, repetition);
     benchmark::RunSpecifiedBenchmarks(&collector, ".");
     done_ += row.size();

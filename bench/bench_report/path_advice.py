@@ -194,9 +194,7 @@ def advise_wrappers(rows: list[Row]) -> list[str]:
         if reached < len(speeds):
             # Of those that surely do not: a median may be lower where noise was the reason.
             least = min((key for key in speeds if not speeds[key].reaches(AIM)), key=lambda key: speeds[key].median)
-            worst = speeds[least]
-            clause += (f"; its least is {worst.median:.2f} ({worst.low:.2f}\u2013{worst.high:.2f}), {least.work}, "
-                       f"{least.setup}, batch {least.size}")
+            clause += f"; its least is {speeds[least]}, {least.work}, {least.setup}, batch {least.size}"
         clauses.append(clause)
     return [f"{'. '.join(clauses)}."] if clauses else []
 

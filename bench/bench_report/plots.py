@@ -66,7 +66,7 @@ def _modes(rows: list[Row]) -> dict[Setup, list[Row]]:
 
 
 def _title(setup: Setup) -> str:
-    name = MODES.get(setup.mode, setup.mode).removeprefix("a ")
+    name = MODES.get(setup.mode, setup.mode).removeprefix("a ").replace(" with a ", ", ")  # a panel is not wide
     return " + ".join([name[0].upper() + name[1:], *setup.options])
 
 

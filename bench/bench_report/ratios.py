@@ -16,6 +16,11 @@ LEAST_LEVEL = 0.9
 MARGIN = 0.03
 
 
+def _two_digits(value: float) -> str:
+    """Behind the point, or as many as there must be that two of them count."""
+    return f"{value:.2g}" if 0 < value < 0.095 else f"{value:.2f}"
+
+
 @dataclass(frozen=True)
 class Ratio:
     """A median with its interval, and the level that the interval really has."""
@@ -24,6 +29,9 @@ class Ratio:
     low: float
     high: float
     level: float
+
+    def __str__(self) -> str:
+        return f"{_two_digits(self.median)} ({_two_digits(self.low)}\u2013{_two_digits(self.high)})"
 
     @property
     def supported(self) -> bool:

@@ -21,6 +21,10 @@ class RatiosTest(unittest.TestCase):
         ratio = ratios.of_values([9, 1, 2, 3, 4, 5, 6, 7, 8])
         self.assertEqual((ratio.median, ratio.low, ratio.high), (5, 2, 8))
 
+    def test_two_digits_are_told_however_small_it_is(self):
+        self.assertEqual(str(ratios.Ratio(1, 0.954, 12.3, 0.95)), "1.00 (0.95\u201312.30)")
+        self.assertEqual(str(ratios.Ratio(0.0947, 0.00213, 0.0961, 0.95)), "0.095 (0.0021\u20130.10)")
+
     def test_pairs_are_of_the_same_repetition(self):
         # The machine was ten times slower meanwhile; the ratio is not.
         path, baseline = bench("Ring", 10, 100, 10, 10, 100), bench("liburing", 20, 200, 20, 20, 200)

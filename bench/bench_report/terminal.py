@@ -24,12 +24,6 @@ def small_figure(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
-def ratio_text(ratio: ratios.Ratio | None) -> str:
-    if ratio is None:
-        return ""
-    return f"{ratio.median:.2f} ({ratio.low:.2f}\u2013{ratio.high:.2f})"
-
-
 def cpu_text(bench: Bench) -> str:
     cpu = bench.cpu_ns
     return figure(cpu) if cpu is not None and abs(cpu / bench.ns - 1) > _CPU_DIFFERS else ""
@@ -43,7 +37,7 @@ def spread_text(bench: Bench) -> str:
 def cells(row: Row, bench: Bench) -> tuple[str, ...]:
     """What a table says of a path, after its name."""
     return (figure(bench.ns), spread_text(bench), cpu_text(bench), small_figure(bench.calls),
-            small_figure(bench.cqes_per_enter), ratio_text(ratios.speed(row, bench)))
+            small_figure(bench.cqes_per_enter), str(ratios.speed(row, bench) or ""))
 
 
 HEADS = ("ns/op", "spread", "CPU ns", "calls/op", "CQEs/enter", "speed beside the first")
