@@ -1,5 +1,6 @@
 #include "assay/conformance/specimens/small_loop.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -88,6 +89,11 @@ int SmallLoop::run_until(const std::function<bool()>& done) {
 
 void SmallLoop::turn() {
   fill_sq();
+  // A poll thread gives SQEs back after their completions: there may be nothing to wait for but room.
+  if (placed() == 0 && !waiting_.empty()) {
+    if (ring_->wait_for_sq_space() < 0) ring_->kernel().relax(ring_->fd());
+    return;
+  }
   const int answer = enter();
   if (answer < 0 && !bears(answer)) fail(answer);
   reap();
@@ -149,11 +155,13 @@ void SmallLoop::fail(int error) {
   for (const std::uint64_t name : in_flight) cancel(name);
 }
 
-std::size_t SmallLoop::taken() const {
-  std::size_t not_yet = ring_->sq_ready();
-  for (const std::vector<std::uint64_t>& names : waiting_) not_yet += names.size();
-  return requests_.size() - not_yet;
+std::size_t SmallLoop::placed() const {
+  std::size_t waiting = 0;
+  for (const std::vector<std::uint64_t>& names : waiting_) waiting += names.size();
+  return requests_.size() - waiting;
 }
+
+std::size_t SmallLoop::taken() const { return placed() - std::min<std::size_t>(placed(), ring_->sq_ready()); }
 
 // Where completions were dropped nobody can tell whose they were, until as many requests are left as were dropped.
 void SmallLoop::tell_what_is_lost() {

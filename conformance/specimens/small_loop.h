@@ -86,7 +86,9 @@ class SmallLoop {
   void fill_sq();
   /// The loop cannot go on: what the kernel has not seen is told -ECANCELED, and the rest cancelled and awaited.
   void fail(int error);
-  /// Requests that the kernel has taken and that are not over.
+  /// Requests that have an SQE and are not over.
+  std::size_t placed() const;
+  /// Of these, those that the kernel has taken.
   std::size_t taken() const;
 
  private:
