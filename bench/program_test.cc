@@ -17,6 +17,7 @@
 
 #include "assay/backend/linux_kernel.h"
 #include "assay/backend/ring.h"
+#include "assay/bench/fitted_rounds.h"
 #include "assay/bench/interference.h"
 #include "assay/bench/perf_counters.h"
 #include "assay/cli/program_fixture.h"
@@ -203,6 +204,18 @@ TEST_F(BenchProgram, CountsInstructionsBelowValgrindOnly) {
   EXPECT_EQ(outcome.out, "");
   EXPECT_THAT(outcome.err, StartsWith("assay-bench: --instructions: "));
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+TEST(FittedRounds, AreMoreWhereARepetitionWasMuchTooShort) {
+  using std::chrono::duration;
+  constexpr duration<double> kMinTime = std::chrono::milliseconds(40);
+  EXPECT_EQ(fitted_rounds(100, kMinTime, kMinTime), 100);
+  EXPECT_EQ(fitted_rounds(100, 9 * kMinTime, kMinTime), 100)
+      << "never fewer: the ones before may have been slowed down";
+  EXPECT_EQ(fitted_rounds(100, kMinTime / 3, kMinTime), 100);
+  EXPECT_EQ(fitted_rounds(100, kMinTime / 8, kMinTime), 800);
+  EXPECT_EQ(fitted_rounds(6, kMinTime / 1e6, kMinTime), 64 * 6) << "whole multiples, step by step";
+  EXPECT_EQ(fitted_rounds(6, duration<double>(0), kMinTime), 64 * 6);
 }
 
 TEST(PerfCounters, CountWhatRanOrSayWhyNot) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "assay/bench/call_counter.h"
+#include "assay/bench/fitted_rounds.h"
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
@@ -109,7 +110,10 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
         if (!measured.bench->times_itself) run.counters["cpu_ns_per_op"] = 1e9 * run.cpu_accumulated_time / operations;
       }
       for (const auto& [name, value] : measured.counters) run.counters[name] = value;
-      if (!measured.bench->times_itself) runner_.fit(measured, duration<double>(run.real_accumulated_time));
+      if (!measured.bench->times_itself) {
+        measured.iterations =
+            fitted_rounds(measured.iterations, duration<double>(run.real_accumulated_time), runner_.options_.min_time);
+      }
       runner_.runs_.push_back(std::move(run));
     }
   }
@@ -230,13 +234,6 @@ void Runner::count_system_calls(Measured& measured) {
   if (counts->cqes != 0 && counts->enters != 0) {
     measured.counters["cqes_per_enter"] = static_cast<double>(counts->cqes) / static_cast<double>(counts->enters);
   }
-}
-
-// A poll thread and who waits for it may have shared a CPU while it was found out how long a round takes.
-void Runner::fit(Measured& measured, duration<double> took) const {
-  if (4 * took >= options_.min_time) return;
-  const double times = options_.min_time / std::max(took, duration<double>(1e-6));
-  measured.iterations *= static_cast<benchmark::IterationCount>(std::min(times, 64.0));
 }
 
 void Runner::register_row(const std::vector<Measured>& row) {

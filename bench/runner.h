@@ -65,8 +65,6 @@ class Runner {
   void leave_out(const Bench& bench, const Error& error);
   bool prepare(Measured& measured);
   void count_system_calls(Measured& measured);
-  /// Gives it more rounds in the next repetition where one took much less than min_time.
-  void fit(Measured& measured, std::chrono::duration<double> took) const;
   void register_row(const std::vector<Measured>& row);
   void measure_row(std::vector<Measured>& row);
   void measure(const Bench& bench, benchmark::State& state);
