@@ -90,6 +90,8 @@ Result<CallCounts> count_calls(const std::string& bench_name, std::uint64_t roun
           counts.operations = stop.arguments[1];
           counts.cqes = stop.arguments[2];
           ended = true;
+          // What it takes down is nobody's business, and would be stopped at each call.
+          ::kill(subject, SIGKILL);
         }
         counting = !counting;
       } else if (stop.is_entry && counting) {
