@@ -73,8 +73,8 @@ struct Bench {
 /// All that there is to measure.
 class BenchList {
  public:
-  /// Rows are measured in the order in which their first bench was added, and the paths of a row in theirs; the first
-  /// is what the others' ratios refer to.
+  /// Works are measured in the order in which their first bench was added, their rows by size and then in that order,
+  /// and the paths of a row in theirs; the first is what the others' ratios refer to.
   void add(Bench bench) { benches_.push_back(std::move(bench)); }
   /// Says what is not there to be measured and why: a peer that was not built.
   void leave_out(std::string line) { left_out_.push_back(std::move(line)); }

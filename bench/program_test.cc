@@ -83,6 +83,27 @@ TEST_F(BenchProgram, RunsThePathsOfARowInTurns) {
   EXPECT_EQ(order, wanted);
 }
 
+TEST_F(BenchProgram, RunsTheSetupsOfAWorkInTheSameTurns) {
+  need_io_uring();
+  ASSERT_EQ(run("--filter 'paths/nop/plain/liburing/batch:[18]' --filter 'paths/nop/deferred/liburing/batch:[18]' "
+                "--min-time-ms 1 --repetitions 2 --no-call-counts --json out.json")
+                .status,
+            0);
+  std::vector<std::string> order;
+  for (const auto& run : runs()) {
+    const auto repetition = run["repetition_index"].get<int>();
+    order.push_back(run["name"].get<std::string>() + " " + std::to_string(repetition));
+  }
+  std::vector<std::string> wanted;
+  for (const char* repetition : {" 0", " 1"}) {
+    for (const char* batch : {"batch:1", "batch:8"}) {
+      for (const char* setup : {"plain", "deferred"})
+        wanted.push_back(std::string("paths/nop/") + setup + "/liburing/" + batch + repetition);
+    }
+  }
+  EXPECT_EQ(order, wanted);
+}
+
 TEST_F(BenchProgram, TellsFiguresForEachOperation) {
   need_io_uring();
   ASSERT_EQ(run(std::string(kNops) + "--repetitions 1").status, 0);

@@ -62,15 +62,29 @@ std::string cpu_model() {
   return {};
 }
 
-std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& benches) {
-  std::vector<std::vector<const Bench*>> rows;
+/// Benches with the same key, in the order in which the first of each comes.
+template <typename Key>
+std::vector<std::vector<const Bench*>> grouped(const std::vector<const Bench*>& benches, Key key) {
+  std::vector<std::vector<const Bench*>> groups;
   std::map<std::string, std::size_t> places;
   for (const Bench* bench : benches) {
-    const auto [place, is_new] = places.try_emplace(bench->name.row(), rows.size());
-    if (is_new) rows.emplace_back();
-    rows[place->second].push_back(bench);
+    const auto [place, is_new] = places.try_emplace(key(*bench), groups.size());
+    if (is_new) groups.emplace_back();
+    groups[place->second].push_back(bench);
   }
-  return rows;
+  return groups;
+}
+
+/// All that is compared with each other, setups of the same size next to each other.
+std::vector<std::vector<const Bench*>> works_of(const std::vector<const Bench*>& benches) {
+  auto works = grouped(benches, [](const Bench& bench) { return bench.name.chapter + "/" + bench.name.work; });
+  for (auto& work : works) {
+    std::ranges::stable_sort(work, {}, [](const Bench* bench) { return bench->name.size; });
+  }
+  return works;
+}
+std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& work) {
+  return grouped(work, [](const Bench& bench) { return bench.name.row(); });
 }
 
 }  // namespace
@@ -138,21 +152,27 @@ int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::s
   for (const std::string& line : {perf_.unavailable(), interference_.unavailable()}) {
     if (!line.empty()) note(line);
   }
-  for (const std::vector<const Bench*>& row : rows_of(benches)) {
-    if (interrupted != 0) break;
-    std::vector<Measured> measured;
-    for (const Bench* bench : row) {
-      show(bench->name.row());
-      Measured next{.bench = bench, .family = bench - benches.front()};
-      if (interrupted == 0 && prepare(next)) {
-        count_system_calls(next);
-        ++done_;
-        measured.push_back(std::move(next));
-      } else {
-        done_ += options_.repetitions + 1;
+  std::map<const Bench*, std::int64_t> families;
+  for (const Bench* bench : benches) families.emplace(bench, std::ssize(families));
+  for (const std::vector<const Bench*>& work : works_of(benches)) {
+    std::vector<std::vector<Measured>> measured;
+    for (const std::vector<const Bench*>& row : rows_of(work)) {
+      measured.emplace_back();
+      for (const Bench* bench : row) {
+        show(bench->name.row());
+        Measured next{.bench = bench, .family = families[bench]};
+        if (interrupted == 0 && prepare(next)) {
+          count_system_calls(next);
+          ++done_;
+          measured.back().push_back(std::move(next));
+        } else {
+          done_ += options_.repetitions + 1;
+        }
       }
     }
-    measure_row(measured);
+    for (unsigned repetition = 0; repetition < options_.repetitions; ++repetition) {
+      for (std::vector<Measured>& row : measured) measure_row(row, repetition);
+    }
   }
   if (interrupted != 0) note("interrupted: what was measured until then is there");
   keep_figures = nullptr;
@@ -251,15 +271,13 @@ void Runner::register_row(const std::vector<Measured>& row) {
   }
 }
 
-void Runner::measure_row(std::vector<Measured>& row) {
-  if (row.empty()) return;
-  for (unsigned repetition = 0; repetition < options_.repetitions && interrupted == 0; ++repetition) {
-    show(row.front().bench->name.row());
-    register_row(row);
-    Collector collector(*this, row, repetition);
-    benchmark::RunSpecifiedBenchmarks(&collector, ".");
-    done_ += row.size();
-  }
+void Runner::measure_row(std::vector<Measured>& row, unsigned repetition) {
+  if (row.empty() || interrupted != 0) return;
+  show(row.front().bench->name.row());
+  register_row(row);
+  Collector collector(*this, row, repetition);
+  benchmark::RunSpecifiedBenchmarks(&collector, ".");
+  done_ += row.size();
 }
 
 void Runner::measure(const Bench& bench, benchmark::State& state) {

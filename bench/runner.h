@@ -32,16 +32,16 @@ struct RunnerOptions {
   std::string filters;
 };
 
-/// Measures benches by Google Benchmark, row by row: first each path once, which tells how often it must run to take
-/// min_time, then A B C A B C …, so that two repetitions with the same number ran next to each other and their ratio
-/// survives a noisy machine.
+/// Measures benches by Google Benchmark, work by work: first each path once, which tells how often it must run to take
+/// min_time, then all of the work's rows and paths in turn, A B C A B C …, so that repetitions with the same number ran
+/// near each other, those of a row next to each other, and their ratio survives a noisy machine.
 class Runner {
  public:
   explicit Runner(const RunnerOptions& options) : options_(options) {}
 
   /// Runs what there is and writes the JSON. Returns the program's exit status: 0, also where some benches cannot run
   /// here, which is said in a line each on standard error and in the JSON; 1 when the JSON cannot be written. SIGINT
-  /// ends it after the current repetition, with what there is.
+  /// ends it after the current row's repetition, with what there is.
   int run(const std::vector<const Bench*>& benches, std::span<const std::string> left_out);
 
  private:
@@ -66,7 +66,7 @@ class Runner {
   bool prepare(Measured& measured);
   void count_system_calls(Measured& measured);
   void register_row(const std::vector<Measured>& row);
-  void measure_row(std::vector<Measured>& row);
+  void measure_row(std::vector<Measured>& row, unsigned repetition);
   void measure(const Bench& bench, benchmark::State& state);
   void show(const std::string& row);
   bool write_json() const;

@@ -25,6 +25,10 @@ class AdviceTest(unittest.TestCase):
         lines = row(50, 50, 50) + row(50.5, 50.5, 50.5, name="paths/nop/deferred/{}/batch:8")
         self.assertIn("no difference could be seen between deferred task work and a plain ring", advice(lines))
 
+    def test_a_machine_that_is_slower_for_a_while_hides_no_mode(self):
+        lines = row(50, 50, 50) + row(40, 40, 40, name="paths/nop/deferred/{}/batch:8")
+        self.assertIn("deferred task work beats a plain ring by 1.2", advice(lines, noise=2))
+
     def test_where_a_mode_is_better_and_where_worse(self):
         lines = (row(50, 50, 50) + row(40, 40, 40, name="paths/nop/deferred/{}/batch:8")
                  + row(50, 50, 50, name="paths/tcp/plain/{}/batch:8")

@@ -21,24 +21,24 @@ Line = tuple[str, float, dict]
 
 
 def entries(lines: Iterable[Line], repetitions: int, noise: float, seed: int = 1) -> list[dict]:
-    """Rows interleaved as the runner does it: a repetition of each path in turn, slowed down alike where the machine
-    is."""
-    rows: dict[str, list[Line]] = {}
-    for line in lines:
-        parts = line[0].split("/")
-        rows.setdefault("/".join(parts[:3] + parts[4:]), []).append(line)
+    """Works interleaved as the runner does it: a repetition of each row's paths in turn, rows by size, all slowed down
+    alike where the machine is."""
+    works: dict[str, list[tuple[int, Line]]] = {}
+    for family, line in enumerate(lines):
+        works.setdefault("/".join(line[0].split("/")[:2]), []).append((family, line))
     chance = random.Random(seed)
     made = []
-    for row in rows.values():
+    for work in works.values():
+        work.sort(key=lambda each: int(each[1][0].rpartition(":")[2]))
         for repetition in range(repetitions):
             of_machine = 1 + noise * abs(chance.gauss(0, 1))
-            for name, ns, counters in row:
-                real = ns * of_machine * (1 + noise / 5 * chance.gauss(0, 1))
+            for family, (name, ns, counters) in work:
+                real = ns * of_machine * (1 + min(noise, 0.1) / 5 * chance.gauss(0, 1))
                 cpu = {"cpu_ns_per_op": real * counters["cpu"]} if "cpu" in counters else {}
-                made.append({"name": name, "run_name": name, "run_type": "iteration", "repetitions": repetitions,
-                             "repetition_index": repetition, "threads": 1, "iterations": 1000, "real_time": real * 256,
-                             "cpu_time": real * 256, "time_unit": "ns", "items_per_second": 1e9 / real,
-                             "ns_per_op": real, **cpu,
+                made.append({"name": name, "family_index": family, "run_name": name, "run_type": "iteration",
+                             "repetitions": repetitions, "repetition_index": repetition, "threads": 1,
+                             "iterations": 1000, "real_time": real * 256, "cpu_time": real * 256, "time_unit": "ns",
+                             "items_per_second": 1e9 / real, "ns_per_op": real, **cpu,
                              **{key: value for key, value in counters.items() if key != "cpu"}})
     return made
 

@@ -1,4 +1,4 @@
-"""The rank test of Mann and Whitney, and the interval of a ratio of two samples that follows from it.
+"""The rank test of Mann and Whitney.
 
 Google Benchmark's own comparison calls scipy for the test. Debian's python3-scipy pulls Boost 1.74 in by its
 dependencies, which cannot be installed beside a newer one; so where scipy is missing, `stand_in` takes its place, with
@@ -7,7 +7,6 @@ the same results.
 
 import functools
 import math
-import statistics
 import sys
 import types
 from collections import Counter
@@ -52,21 +51,6 @@ def p_value(first: list[float], second: list[float]) -> float:
 def least_p(first: int, second: int) -> float:
     """The smallest p that samples of these sizes can come to: with 3 beside 3 it is 0.1, and nothing is significant."""
     return min(1.0, 2 / math.comb(first + second, first)) if first and second else 1.0
-
-
-def ratio_interval(above: list[float], below: list[float], level: float = 0.95) -> tuple[float, float, float, float]:
-    """above / below of samples that are not paired: the median of all quotients (Hodges and Lehmann), and the interval
-    of those quotients that the test would not refuse. Returns median, low, high and the interval's real level, which is
-    lower than `level` where the samples are too small for that."""
-    quotients = sorted(a / b for a in above for b in below)
-    n, m = len(above), len(below)
-    outside = -1
-    while 2 * _share_at_most(outside + 1, n, m) <= 1 - level + 1e-12:
-        outside += 1
-    # Quotients number outside + 1 and last - outside bound the interval; the full range where nothing may be cut off.
-    cut = max(outside, 0)
-    reached = 1 - 2 * _share_at_most(cut, n, m)
-    return statistics.median(quotients), quotients[cut], quotients[-1 - cut], max(0.0, reached)
 
 
 def stand_in() -> None:

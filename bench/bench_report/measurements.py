@@ -16,7 +16,7 @@ _NAME = re.compile(r"([^/]+)/([^/]+)/([^/]+)/([^/]+)/([^/:]+):(\d+)")
 
 @dataclass(frozen=True)
 class RowKey:
-    """What the paths of a row share. Only they were measured side by side."""
+    """What the paths of a row share. They were measured side by side."""
 
     chapter: str
     work: str
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass
 class Bench:
-    """One path of a row. Samples are by repetition index: those with the same index ran next to each other."""
+    """One path of a row. Samples are by repetition index: those of a work with the same index ran in the same turn."""
 
     name: str
     path: str
@@ -132,6 +132,12 @@ def _ns_per_op(entry: dict) -> float | None:
     return time * unit if time and unit and time > 0 else None
 
 
+def _place_in_list(entry: dict) -> float:
+    """Rows are told in the order of the list of benches, in which they do not run. What has no such place keeps its
+    own."""
+    return (_number(entry, "family_index") if isinstance(entry, dict) else None) or 0
+
+
 def _add(entry: dict, rows: dict[RowKey, Row]) -> None:
     """Aggregates, failed benches and names of another form are no measurements of ours."""
     if not isinstance(entry, dict) or entry.get("run_type") == "aggregate" or entry.get("error_occurred"):
@@ -167,7 +173,7 @@ def parse(text: str | bytes, name: str) -> Run:
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
         raise BadUsage(f"'{name}' is not JSON as `assay bench --json` writes it: it has no list \"benchmarks\"")
     rows: dict[RowKey, Row] = {}
-    for entry in document["benchmarks"]:
+    for entry in sorted(document["benchmarks"], key=_place_in_list):
         _add(entry, rows)
     if document["benchmarks"] and not rows:
         raise BadUsage(f"'{name}' holds no bench of Assay's, whose names are chapter/work/setup/path/size_name:N")

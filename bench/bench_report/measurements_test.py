@@ -20,6 +20,11 @@ class MeasurementsTest(unittest.TestCase):
         self.assertEqual((run.repetitions, row.baseline.path, row.baseline.calls), (3, "liburing", 1))
         self.assertEqual(run.chapters, ["paths"])
 
+    def test_rows_are_told_in_the_order_of_the_list_and_not_as_they_ran(self):
+        run = parse(json.dumps(document(path_lines(["nop"]), repetitions=1)), "x.json")
+        self.assertEqual([(row.key.setup, row.key.size) for row in run.rows[:6]],
+                         [("plain", 1), ("plain", 2), ("plain", 8), ("plain", 32), ("plain", 128), ("coop", 1)])
+
     def test_a_path_may_hold_anything_but_a_slash(self):
         run = parsed({"name": "peers/file_reads/tmp file/asio, io_uring (own + 1)/depth:128", "ns_per_op": 5})
         self.assertEqual((run.rows[0].baseline.path, run.rows[0].key.size), ("asio, io_uring (own + 1)", 128))

@@ -44,9 +44,9 @@ def _compared(grid: dict[Place, Bench], better: Setup, worse: Setup, large: bool
     for place, bench in grid.items():
         other = grid.get(Place(place.work, worse, place.path, place.size))
         if place.setup == better and place.path == front and other and (place.size >= _LARGE) == large:
-            speed = ratios.unpaired(bench, other)
-            if speed.supported:
-                told[place] = (speed, ratios.unpaired_cpu(bench, other))
+            speed = ratios.paired(bench, other)
+            if speed and speed.supported:
+                told[place] = (speed, ratios.paired_cpu(bench, other))
     return told
 
 
@@ -139,8 +139,8 @@ def advise_options(rows: list[Row]) -> list[str]:
             other = grid.get(Place(place.work, place.setup.without(option), place.path, place.size))
             if option not in place.setup.options or not other:
                 continue
-            speed = ratios.unpaired(bench, other)
-            if speed.supported:
+            speed = ratios.paired(bench, other)
+            if speed and speed.supported:
                 by_size.setdefault(place.size, []).append(speed)
                 works.append(place.work)
         if by_size:
@@ -153,16 +153,18 @@ def advise_options(rows: list[Row]) -> list[str]:
 def _batching_of(sizes: dict[int, Bench], work: str) -> str | None:
     ordered = sorted(sizes)
     alone, largest = sizes[ordered[0]], ordered[-1]
-    if ordered[0] != 1 or len(ordered) < 2 or not ratios.unpaired(sizes[largest], alone).supported:
+    if ordered[0] != 1 or len(ordered) < 2:
         return None
-    enough = next(size for size in ordered
-                  if not any(ratios.unpaired(sizes[more], sizes[size]).is_faster for more in ordered if more > size))
+    beside = {(more, size): ratios.paired(sizes[more], sizes[size])
+              for size in ordered for more in ordered if more > size}
+    if not all(speed and speed.supported for speed in beside.values()):
+        return None
+    enough = next(size for size in ordered if not any(beside[more, size].is_faster for more in ordered if more > size))
     what = "a NOP" if work == "nop" else f"an operation of {work}"
     if enough == 1:
         return f"{what} costs no less in batches of {largest} than alone"
-    gain = ratios.unpaired(sizes[enough], alone)
     beyond = f"; beyond {enough} nothing is gained" if enough != largest else ""
-    return f"{what} costs {factor(gain.median).rstrip(chr(0xd7))} times less in batches of {enough} than alone{beyond}"
+    return f"{what} costs {factor(beside[enough, 1].median).rstrip(chr(0xd7))} times less in batches of {enough} than alone{beyond}"
 
 
 def advise_batches(rows: list[Row]) -> list[str]:

@@ -239,9 +239,9 @@ def _registered(rows: list[Row]) -> dict[int, dict[Setup, list[tuple[str, ratios
         if not setup.options or not base:
             continue
         for bench in row.benches:
-            if (other := base.find(bench.path)):
-                found.setdefault(row.key.size, {}).setdefault(setup, []).append(
-                    (bench.path, ratios.unpaired(bench, other)))
+            other = base.find(bench.path)
+            if other and (speed := ratios.paired(bench, other)):
+                found.setdefault(row.key.size, {}).setdefault(setup, []).append((bench.path, speed))
     return dict(sorted(found.items()))
 
 
@@ -272,5 +272,4 @@ def options(work: str, rows: list[Row]) -> Plot | None:
     axes[0].set_yticks(range(len(setups)), [" + ".join([setup.mode, *setup.options]) for setup in setups])
     axes[0].set_ylim(len(setups) - 0.4, -0.6)
     _legend(figure, list(axes), paths)
-    return Plot(f"{work}: what registering is worth", "Medians and their intervals. These setups did not run side by "
-                "side, so the intervals are wider.", figure)
+    return Plot(f"{work}: what registering is worth", "Medians and their intervals, more is faster.", figure)

@@ -1,12 +1,11 @@
 """Speeds beside a baseline. On a shared machine nothing else means anything: path and baseline of one repetition ran
-next to each other, so what slowed one down slowed the other down, too."""
+one after the other, so what slowed one down slowed the other down, too."""
 
 import functools
 import math
 import statistics
 from dataclasses import dataclass
 
-from bench_report.mann_whitney import ratio_interval
 from bench_report.measurements import Bench, Row
 
 LEVEL = 0.95
@@ -87,7 +86,8 @@ def paired_values(bench: Bench, baseline: Bench) -> dict[int, float]:
 
 
 def paired(bench: Bench, baseline: Bench) -> Ratio | None:
-    """The speed of a path beside another of the same row."""
+    """The speed of a path beside another of the same row, or of another row of the same work: repetitions with the same
+    index ran in the same turn."""
     values = paired_values(bench, baseline)
     return of_values(list(values.values())) if values else None
 
@@ -97,15 +97,11 @@ def speed(row: Row, bench: Bench) -> Ratio | None:
     return None if bench is row.baseline else paired(bench, row.baseline)
 
 
-def unpaired(bench: Bench, baseline: Bench) -> Ratio:
-    """The speed of a path beside one of another row, which ran at another time."""
-    return Ratio(*ratio_interval(baseline.times, bench.times, LEVEL))
-
-
-def unpaired_cpu(bench: Bench, baseline: Bench) -> Ratio | None:
-    if not bench.cpu_times or not baseline.cpu_times:
-        return None
-    return Ratio(*ratio_interval(baseline.cpu_times, bench.cpu_times, LEVEL))
+def paired_cpu(bench: Bench, baseline: Bench) -> Ratio | None:
+    """The same of the process's CPU time; None where it was not told."""
+    values = [baseline.samples[index].cpu_ns / sample.cpu_ns for index, sample in bench.samples.items()
+              if sample.cpu_ns and index in baseline.samples and baseline.samples[index].cpu_ns]
+    return of_values(values) if values else None
 
 
 def middle_half(values: list[float]) -> tuple[float, float]:

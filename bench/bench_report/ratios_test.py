@@ -59,7 +59,11 @@ class RatiosTest(unittest.TestCase):
         self.assertEqual(ratios.spread([7]), 0)
 
     def test_cpu_time_may_be_missing(self):
-        self.assertIsNone(ratios.unpaired_cpu(bench("a", 1, 2), bench("b", 1, 2, cpu=2)))
+        self.assertIsNone(ratios.paired_cpu(bench("a", 1, 2), bench("b", 1, 2, cpu=2)))
+
+    def test_cpu_time_is_of_the_same_repetition_too(self):
+        ratio = ratios.paired_cpu(bench("a", 1, 10, cpu=1), bench("b", 1, 10, cpu=3))
+        self.assertEqual((ratio.low, ratio.high), (3, 3))
 
 
 if __name__ == "__main__":
