@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 namespace assay {
 
 class Backend;
@@ -24,9 +26,11 @@ class Attachment {
  private:
   friend class assay::Backend;
 
+  void detach() noexcept;
+
   Backend* backend_;
-  Attachment* previous_ = nullptr;
-  Attachment* next_ = nullptr;
+  // Among the backend's attachments.
+  std::uint32_t place_;
 };
 
 }  // namespace internal

@@ -24,15 +24,21 @@ using std::chrono::nanoseconds;
 
 namespace internal {
 
-Attachment::Attachment(Backend& backend) : backend_(&backend), next_(backend.attachments_) {
-  if (next_ != nullptr) next_->previous_ = this;
-  backend.attachments_ = this;
+Attachment::Attachment(Backend& backend)
+    : backend_(&backend), place_(static_cast<std::uint32_t>(backend.attachments_.size())) {
+  backend.attachments_.push_back(this);
 }
 
 Attachment::~Attachment() {
-  if (backend_ == nullptr) return;
-  (previous_ != nullptr ? previous_->next_ : backend_->attachments_) = next_;
-  if (next_ != nullptr) next_->previous_ = previous_;
+  if (backend_ != nullptr) detach();
+}
+
+void Attachment::detach() noexcept {
+  std::vector<Attachment*>& all = backend_->attachments_;
+  all[place_] = all.back();
+  all[place_]->place_ = place_;
+  all.pop_back();
+  backend_ = nullptr;
 }
 
 }  // namespace internal
@@ -234,8 +240,7 @@ void Backend::post(UniqueFunction<void()> function) {
   wake_up_.wake();
 }
 
-nanoseconds Backend::now() noexcept {
-  if (now_is_fresh_ && running_) return now_;
+nanoseconds Backend::read_clock() noexcept {
   timespec time{};
   if (kernel_.now(CLOCK_MONOTONIC, &time) >= 0) {
     now_ = std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};

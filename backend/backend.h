@@ -157,7 +157,7 @@ class Backend final : public Operations {
   /// Runs the function on the loop's thread, in its next turn. From any thread.
   void post(UniqueFunction<void()> function);
   /// The Kernel's CLOCK_MONOTONIC. Within one callback it is read once.
-  std::chrono::nanoseconds now() noexcept;
+  std::chrono::nanoseconds now() noexcept { return now_is_fresh_ && running_ ? now_ : read_clock(); }
 
   // Operations of one's own. Queued ones are submitted in batches: when max_submit are queued, or by the next turn.
 
@@ -223,6 +223,7 @@ class Backend final : public Operations {
 
   Backend(Kernel& kernel, const BackendOptions& options, internal::RingSetup setup, int event_fd);
 
+  std::chrono::nanoseconds read_clock() noexcept;
   void end();
   Result<void> start();
   void hand_over();
@@ -259,7 +260,7 @@ class Backend final : public Operations {
   CancelRepetition cancel_repetition_{*this};
   internal::Nesting nesting_{requests_};
 
-  internal::Attachment* attachments_ = nullptr;
+  std::vector<internal::Attachment*> attachments_;  // each knows its place
   internal::FdEvents fd_events_{requests_};
   std::vector<internal::PooledBuffers*> buffer_groups_;
   std::optional<BufferPool> provided_buffers_;

@@ -39,11 +39,10 @@ void Backend::operator delete(Backend* backend, std::destroying_delete_t) {
 
 // All of the destruction that somebody is told of. What was called on a backend that ended is refused.
 void Backend::end() {
-  while (internal::Attachment* attachment = attachments_) {
-    attachment->backend_gone();
-    attachments_ = attachment->next_;
-    if (attachments_ != nullptr) attachments_->previous_ = nullptr;
-    attachment->backend_ = nullptr;
+  while (!attachments_.empty()) {
+    internal::Attachment& attachment = *attachments_.back();
+    attachment.backend_gone();
+    attachment.detach();
   }
   if (std::exchange(ended_, true)) return;
   provided_buffers_.reset();

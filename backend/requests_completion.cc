@@ -56,7 +56,8 @@ void Requests::take(std::uint64_t user_data, const Completion& completion) {
   --in_kernel_;
   --alive_;
   ++told_;
-  slot.state = SlotState::kCompleting;
+  // As a whole, since it is next read as a whole: a load of four bytes would wait for a store of one of them.
+  static_cast<SlotStatus&>(slot) = {.state = SlotState::kCompleting};
   slot.operation->requests_ = nullptr;
   slot.operation->complete(completion);
   was_told(index);

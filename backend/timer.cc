@@ -4,13 +4,23 @@
 
 namespace assay {
 
+static_assert(sizeof(Timer) == 128);
+
+namespace {
+
+[[gnu::cold]] Error backend_is_gone() { return Error::from_errno(ECANCELED, "Timer: the backend is gone"); }
+
+}  // namespace
+
 Result<void> Timer::start_after(std::chrono::nanoseconds delay) {
-  if (backend() == nullptr) return Error::from_errno(ECANCELED, "Timer: the backend is gone");
+  if (backend() == nullptr) [[unlikely]]
+    return backend_is_gone();
   return start_at(internal::deadline_after(backend()->now(), delay));
 }
 
 Result<void> Timer::start_at(std::chrono::nanoseconds deadline) {
-  if (backend() == nullptr) return Error::from_errno(ECANCELED, "Timer: the backend is gone");
+  if (backend() == nullptr) [[unlikely]]
+    return backend_is_gone();
   repeats_ = false;
   backend()->timers_.add(*this, deadline);
   return {};

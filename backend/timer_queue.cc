@@ -58,13 +58,17 @@ void TimerQueue::add(TimerNode& node, std::chrono::nanoseconds deadline) {
     node.sequence_ = sequence_++;
     return;
   }
-  if (node.queue_ != nullptr) node.queue_->remove(node);
+  if (node.queue_ == this) {
+    take_out(node.slot_, node.position_);
+  } else {
+    if (node.queue_ != nullptr) node.queue_->remove(node);
+    node.queue_ = this;
+    ++size_;
+    if (node.keeps_alive_) ++alive_;
+  }
   node.deadline_ = deadline;
   node.sequence_ = sequence_++;
   put(slot, {deadline, &node});
-  node.queue_ = this;
-  ++size_;
-  if (node.keeps_alive_) ++alive_;
 }
 
 bool TimerQueue::remove(TimerNode& node) noexcept {

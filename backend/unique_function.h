@@ -10,10 +10,15 @@
 
 namespace assay {
 
+namespace internal {
+template <typename... Args>
+class OwnedCallback;
+}
+
 /// A callable that is owned by one holder: std::move_only_function (C++23), as far as callbacks need it.
 ///
-/// A callable of up to 48 bytes that moves without throwing is kept in place, so a callback that captures a few
-/// pointers or a unique_ptr costs no allocation. Calling an empty one is a programming error and asserts.
+/// A callable of up to 48 bytes, aligned as pointers are, that moves without throwing is kept in place, so a callback
+/// that captures a few pointers or a unique_ptr costs no allocation. Calling an empty one is a programming error and asserts.
 template <typename Signature>
 class UniqueFunction;
 
@@ -55,6 +60,9 @@ class UniqueFunction<R(Args...)> {
   }
 
  private:
+  template <typename... OwnerArgs>
+  friend class internal::OwnedCallback;
+
   static constexpr std::size_t kInPlaceBytes = 48;
   // Those that are null have nothing to do: what is moved is a copy of the bytes, what is destroyed is forgotten.
   struct Table {
@@ -65,7 +73,7 @@ class UniqueFunction<R(Args...)> {
 
   template <typename F>
   static constexpr bool kFits = sizeof(F) <= kInPlaceBytes &&
-                                alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F>;
+                                alignof(F) <= alignof(void*) && std::is_nothrow_move_constructible_v<F>;
 
   template <typename F>
   static constexpr Table table_in_place() {
@@ -103,43 +111,49 @@ class UniqueFunction<R(Args...)> {
     if (table != nullptr && table->destroy != nullptr) table->destroy(&storage_);
   }
 
-  alignas(std::max_align_t) std::byte storage_[kInPlaceBytes];
+  /// While it is empty, its owner may keep a pointer in its place.
+  void keep(bool* pointer) noexcept { std::memcpy(&storage_, &pointer, sizeof pointer); }
+  bool* kept() const noexcept {
+    bool* pointer = nullptr;
+    std::memcpy(&pointer, &storage_, sizeof pointer);
+    return pointer;
+  }
+
+  alignas(void*) std::byte storage_[kInPlaceBytes];
   const Table* table_ = nullptr;
 };
 
 namespace internal {
 
 /// A callback whose owner may be destroyed by it. The callable is moved out of the owner for the time of the call, so
-/// that it outlives an owner that goes away meanwhile.
+/// that it outlives an owner that goes away meanwhile; where it was is said then who is to be told of that.
 template <typename... Args>
 class OwnedCallback {
  public:
-  explicit OwnedCallback(UniqueFunction<void(Args...)> function) : function_(std::move(function)) {}
+  explicit OwnedCallback(UniqueFunction<void(Args...)> function) : function_(std::move(function)) {
+    if (!function_) function_.keep(nullptr);
+  }
   OwnedCallback(const OwnedCallback&) = delete;
   OwnedCallback& operator=(const OwnedCallback&) = delete;
   ~OwnedCallback() {
-    if (owner_gone_ != nullptr) *owner_gone_ = true;
+    if (function_) return;
+    if (bool* gone = function_.kept()) *gone = true;
   }
 
-  /// Calls. False when the owner was destroyed by the call and must not be touched any more.
+  /// Calls, unless it is being called. False when the owner was destroyed by the call and must not be touched any more.
   bool run(Args... args) {
     if (!function_) return true;
     bool gone = false;
-    bool* outer = std::exchange(owner_gone_, &gone);
     UniqueFunction<void(Args...)> function = std::move(function_);
+    function_.keep(&gone);
     function(args...);
-    if (gone) {
-      if (outer != nullptr) *outer = true;
-      return false;
-    }
-    owner_gone_ = outer;
+    if (gone) return false;
     function_ = std::move(function);
     return true;
   }
 
  private:
   UniqueFunction<void(Args...)> function_;
-  bool* owner_gone_ = nullptr;
 };
 
 /// The callback of an operation that goes on: called again and again, and a last time. A call may destroy the backend,

@@ -4,8 +4,6 @@
 #include <chrono>
 #include <deque>
 #include <memory>
-#include <optional>
-#include <vector>
 
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
@@ -99,8 +97,14 @@ class BackendEvents final : public EventfdPath {
 
 class BackendTimers {
  public:
-  explicit BackendTimers(unsigned count) : timers_(count) {
-    for (auto& timer : timers_) timer.emplace(*backend_, [this] { ++fired_; });
+  explicit BackendTimers(unsigned count) : count_(count), timers_(std::allocator<Timer>().allocate(count)) {
+    for (unsigned i = 0; i < count_; ++i) std::construct_at(timers_ + i, *backend_, [this] { ++fired_; });
+  }
+  BackendTimers(const BackendTimers&) = delete;
+  BackendTimers& operator=(const BackendTimers&) = delete;
+  ~BackendTimers() {
+    std::destroy_n(timers_, count_);
+    std::allocator<Timer>().deallocate(timers_, count_);
   }
 
   /// In a callback, within which the clock is read once.
@@ -110,16 +114,17 @@ class BackendTimers {
     if (!backend_->loop(LoopMode::kNonblock)) give_up("Backend::loop", EIO);
   }
   void start(unsigned i, std::chrono::nanoseconds delay) {
-    if (!timers_[i]->start_after(delay)) give_up("Timer::start_after", ECANCELED);
+    if (!timers_[i].start_after(delay)) give_up("Timer::start_after", ECANCELED);
   }
   void fire_all() { run_until_done(*backend_); }
   std::uint64_t fired() const noexcept { return fired_; }
-  bool armed(unsigned i) const noexcept { return timers_[i]->armed(); }
+  bool armed(unsigned i) const noexcept { return timers_[i].armed(); }
 
  private:
   std::unique_ptr<Backend> backend_ = create_backend(64, 128, kDeferredRing);
+  unsigned count_;
   // Side by side in one piece of memory, though none can be moved.
-  std::vector<std::optional<Timer>> timers_;
+  Timer* timers_;
   std::uint64_t fired_ = 0;
 };
 
