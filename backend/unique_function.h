@@ -18,7 +18,8 @@ class OwnedCallback;
 /// A callable that is owned by one holder: std::move_only_function (C++23), as far as callbacks need it.
 ///
 /// A callable of up to 48 bytes, aligned as pointers are, that moves without throwing is kept in place, so a callback
-/// that captures a few pointers or a unique_ptr costs no allocation. Calling an empty one is a programming error and asserts.
+/// that captures a few pointers or a unique_ptr costs no allocation. Calling an empty one is a programming error and
+/// asserts.
 template <typename Signature>
 class UniqueFunction;
 
