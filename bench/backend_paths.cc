@@ -29,16 +29,21 @@ struct BackendOfCell {
   }
 };
 
-/// What all works share: `batch` repetitions side by side, each `rounds` times over.
+/// What all works share: `batch` operations, `rounds` times over. What ends while it is submitted starts again at once,
+/// since a turn of the loop has the whole batch then; elsewhere the next batch waits for all of this one, as it does on
+/// a bare ring.
 class BackendPath : public Path {
  public:
   BackendPath(std::unique_ptr<Backend> backend, const GridCell& cell, unsigned cqes_an_operation)
-      : backend_(std::move(backend)), left_(cell.batch), cqes_an_operation_(cqes_an_operation) {}
+      : backend_(std::move(backend)),
+        left_(cell.batch),
+        waits_for_all_(cell.has_poll_thread() || cell.work == Work::kReadDirect),
+        cqes_an_operation_(cqes_an_operation) {}
 
   Ran run(std::uint64_t rounds) override {
+    rounds_left_ = rounds;
     for (std::uint64_t& left : left_) left = rounds;
-    running_ = static_cast<unsigned>(left_.size());
-    for (unsigned i = 0; i < left_.size(); ++i) start(i);
+    start_all();
     if (auto status = backend_->loop(); !status) give_up("Backend::loop", status.error().code.value());
     if (running_ != 0) give_up("an operation that never ended", EIO);
     const std::uint64_t operations = rounds * left_.size();
@@ -49,15 +54,18 @@ class BackendPath : public Path {
   /// Begins operation i once; its end calls `ended`.
   virtual void start(unsigned i) = 0;
   void ended(unsigned i) {
-    if (--left_[i] != 0) {
-      start(i);
-    } else if (--running_ == 0) {
-      // There may be requests that never end by themselves, for which the loop would wait.
-      backend_->loop_break();
+    if (waits_for_all_) {
+      if (--running_ != 0) return;
+      if (--rounds_left_ != 0) return start_all();
+    } else if (--left_[i] != 0) {
+      return start(i);
+    } else if (--running_ != 0) {
+      return;
     }
+    // There may be requests that never end by themselves, for which the loop would wait.
+    backend_->loop_break();
   }
   Backend& backend() noexcept { return *backend_; }
-  unsigned batch() const noexcept { return static_cast<unsigned>(left_.size()); }
   /// The files that operations act on, registered if the cell says so.
   void hold(const GridCell& cell, const std::vector<int>& fds) {
     for (const int fd : fds) {
@@ -74,14 +82,22 @@ class BackendPath : public Path {
   File file(std::size_t i) const noexcept { return files_[i]; }
 
  private:
+  void start_all() {
+    running_ = static_cast<unsigned>(left_.size());
+    for (unsigned i = 0; i < left_.size(); ++i) start(i);
+  }
+
   std::unique_ptr<Backend> backend_;
   std::vector<RegisteredFile> registered_;
   std::vector<File> files_;
-  std::vector<std::uint64_t> left_;
+  std::vector<std::uint64_t> left_;  // of each operation, where they do not wait for each other
+  std::uint64_t rounds_left_ = 0;    // of all, where they do
+  bool waits_for_all_;
   unsigned running_ = 0;
   unsigned cqes_an_operation_;
 };
 
+/// A poll thread's NOPs are those of BackendPolledNops.
 class BackendNops final : public Path {
  public:
   BackendNops(std::unique_ptr<Backend> backend, const GridCell& cell) : backend_(std::move(backend)) {
@@ -99,6 +115,36 @@ class BackendNops final : public Path {
   std::unique_ptr<Backend> backend_;
   unsigned running_ = 0;
   std::deque<RepeatedNop> nops_;
+};
+
+/// NOPs that a poll thread takes.
+class BackendPolledNops final : public BackendPath {
+ public:
+  BackendPolledNops(std::unique_ptr<Backend> backend, const GridCell& cell) : BackendPath(std::move(backend), cell, 1) {
+    for (unsigned i = 0; i < cell.batch; ++i) nops_.emplace_back(*this, i);
+  }
+
+ private:
+  class Nop final : public Operation {
+   public:
+    Nop(BackendPolledNops& all, unsigned i) : all_(all), i_(i) {}
+
+   private:
+    void prepare(io_uring_sqe& sqe) override { io_uring_prep_nop(&sqe); }
+    void complete(const Completion& completion) override {
+      if (completion.res != 0) give_up("a NOP", completion.res);
+      all_.ended(i_);
+    }
+
+    BackendPolledNops& all_;
+    unsigned i_;
+  };
+
+  void start(unsigned i) override {
+    if (!backend().submit(nops_[i])) give_up("Backend::submit", EBUSY);
+  }
+
+  std::deque<Nop> nops_;
 };
 
 /// Reads and writes of a block. With registered buffers they are operations of the user's own.
@@ -170,6 +216,7 @@ class BackendMessages final : public BackendPath {
   BackendMessages(std::unique_ptr<Backend> backend, const GridCell& cell)
       : BackendPath(std::move(backend), cell, 2),
         pairs_(cell.work == Work::kTcp, cell.batch),
+        messages_(cell.batch),
         halves_(cell.batch),
         received_(cell.batch) {
     hold(cell, pairs_.fds());
@@ -182,9 +229,8 @@ class BackendMessages final : public BackendPath {
                                 [this, i](int res, ProvidedBuffer buffer, bool more) {
                                   // The end of the path closes the sockets, and cancels it.
                                   if (!more && (res == 0 || res == -ECANCELED)) return;
-                                  if (!more || res != static_cast<int>(kMessageBytes))
-                                    give_up("a message", res < 0 ? res : EIO);
-                                  check(reinterpret_cast<const char*>(buffer.data().data()));
+                                  if (!more) give_up("a message", res < 0 ? res : EIO);
+                                  messages_.check(i, reinterpret_cast<const char*>(buffer.data().data()), res);
                                   half(i);
                                 });
     }
@@ -192,20 +238,16 @@ class BackendMessages final : public BackendPath {
 
  private:
   void start(unsigned i) override {
-    backend().send(file(2 * std::size_t{i}), std::as_bytes(std::span(kMessage)), 0, [this, i](int res) {
+    backend().send(file(2 * std::size_t{i}), std::as_bytes(messages_.next(i)), 0, [this, i](int res) {
       if (res != static_cast<int>(kMessageBytes)) give_up("a message", res < 0 ? res : EIO);
       half(i);
     });
     if (pool_) return;
     backend().recv(file(2 * std::size_t{i} + 1), std::as_writable_bytes(std::span(received_[i])), 0,
                    [this, i](int res) {
-                     if (res != static_cast<int>(kMessageBytes)) give_up("a message", res < 0 ? res : EIO);
-                     check(received_[i].data());
+                     messages_.check(i, received_[i].data(), res);
                      half(i);
                    });
-  }
-  static void check(const char* data) {
-    if (data[0] != kMessage[0] || data[kMessageBytes - 1] != kMessage[kMessageBytes - 1]) give_up("a message", EIO);
   }
   /// Sent, or received: it is over with both.
   void half(unsigned i) {
@@ -216,6 +258,7 @@ class BackendMessages final : public BackendPath {
 
   SocketPairs pairs_;
   std::optional<BufferPool> pool_;
+  Messages messages_;
   std::vector<unsigned> halves_;
   std::vector<std::array<char, kMessageBytes>> received_;
 };
@@ -303,7 +346,7 @@ Result<std::unique_ptr<Path>> make(const GridCell& cell) {
 Result<std::unique_ptr<Path>> make_backend_path(const GridCell& cell) {
   switch (cell.work) {
     case Work::kNop:
-      return make<BackendNops>(cell);
+      return cell.has_poll_thread() ? make<BackendPolledNops>(cell) : make<BackendNops>(cell);
     case Work::kRead:
     case Work::kReadDirect:
     case Work::kWrite: {

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "assay/bench/setup.h"
+#include "assay/bench/runner.h"
 
 namespace assay::bench {
 
@@ -57,15 +57,14 @@ int count_instructions(const std::vector<const Bench*>& benches) {
   for (const Bench* bench : benches) {
     if (bench->times_itself) continue;
     const std::string name = bench->name.text();
-    const auto path = bench->make();
+    const std::uint64_t rounds = std::max(kLeastRounds, kOperations / std::max(1U, bench->name.size));
+    const auto path = set_up(*bench, rounds);
     if (!path) {
       print({{"name", name}, {"left_out", path.error().message()}});
       continue;
     }
-    const std::uint64_t rounds = std::max(kLeastRounds, kOperations / std::max(1U, bench->name.size));
     const std::string once = std::to_string(++number) + " once";
     const std::string twice = std::to_string(number) + " twice";
-    (*path)->run(rounds);
     CALLGRIND_ZERO_STATS;
     const Ran few = (*path)->run(rounds);
     CALLGRIND_DUMP_STATS_AT(once.c_str());

@@ -36,12 +36,18 @@ class BenchProgram : public ProgramTest {
  protected:
   BenchProgram() : ProgramTest(ASSAY_BENCH_PROGRAM) {}
 
-  void need_io_uring() {
-    if (!Ring::create(LinuxKernel::instance())) GTEST_SKIP() << "io_uring is not available here";
-  }
   nlohmann::json figures() const { return nlohmann::json::parse(contents(folder_ / "out.json")); }
   nlohmann::json runs() const { return figures()["benchmarks"]; }
   std::string notes() const { return figures()["context"]["notes"]; }
+};
+
+/// What is measured on the running kernel.
+class BenchProgramOnLinux : public BenchProgram {
+ protected:
+  void SetUp() override {
+    BenchProgram::SetUp();
+    if (!Ring::create(LinuxKernel::instance())) GTEST_SKIP() << "io_uring is not available here";
+  }
 };
 
 constexpr const char* kNops = "--filter 'paths/nop/plain/*/batch:8' --min-time-ms 1 --json out.json ";
@@ -68,8 +74,7 @@ TEST_F(BenchProgram, ListsWhatItWouldMeasure) {
                               Not(HasSubstr("paths/nop/plain+file")), Not(HasSubstr("iopoll/Backend"))));
 }
 
-TEST_F(BenchProgram, RunsThePathsOfARowInTurns) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, RunsThePathsOfARowInTurns) {
   ASSERT_EQ(run(std::string(kNops) + "--repetitions 3").status, 0);
   std::vector<std::string> order;
   for (const auto& run : runs()) {
@@ -83,12 +88,13 @@ TEST_F(BenchProgram, RunsThePathsOfARowInTurns) {
   EXPECT_EQ(order, wanted);
 }
 
-TEST_F(BenchProgram, RunsTheSetupsOfAWorkInTheSameTurns) {
-  need_io_uring();
-  ASSERT_EQ(run("--filter 'paths/nop/plain/liburing/batch:[18]' --filter 'paths/nop/deferred/liburing/batch:[18]' "
-                "--min-time-ms 1 --repetitions 2 --no-call-counts --json out.json")
-                .status,
-            0);
+TEST_F(BenchProgramOnLinux, RunsTheSetupsOfAWorkInTheSameTurns) {
+  ASSERT_EQ(
+      run("--preset full --filter 'paths/poll/plain/liburing/batch:1' --filter 'paths/poll/plain/liburing/batch:32' "
+          "--filter 'paths/poll/plain+file/liburing/*' "
+          "--min-time-ms 1 --repetitions 2 --no-call-counts --json out.json")
+          .status,
+      0);
   std::vector<std::string> order;
   for (const auto& run : runs()) {
     const auto repetition = run["repetition_index"].get<int>();
@@ -96,16 +102,27 @@ TEST_F(BenchProgram, RunsTheSetupsOfAWorkInTheSameTurns) {
   }
   std::vector<std::string> wanted;
   for (const char* repetition : {" 0", " 1"}) {
-    for (const char* batch : {"batch:1", "batch:8"}) {
-      for (const char* setup : {"plain", "deferred"})
-        wanted.push_back(std::string("paths/nop/") + setup + "/liburing/" + batch + repetition);
+    for (const char* batch : {"batch:1", "batch:32"}) {
+      for (const char* setup : {"plain", "plain+file"})
+        wanted.push_back(std::string("paths/poll/") + setup + "/liburing/" + batch + repetition);
     }
   }
   EXPECT_EQ(order, wanted);
 }
 
-TEST_F(BenchProgram, TellsFiguresForEachOperation) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, ListensToNoFlagsOfGoogleBenchmarkInTheEnvironment) {
+  ::setenv("BENCHMARK_REPETITIONS", "3", 1);
+  const Outcome outcome = run(std::string(kNops) + "--repetitions 2 --no-call-counts");
+  ::unsetenv("BENCHMARK_REPETITIONS");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  std::map<std::string, unsigned> times;
+  for (const auto& run : runs()) ++times[run["name"]];
+  EXPECT_EQ(times, (std::map<std::string, unsigned>{{"paths/nop/plain/liburing/batch:8", 2},
+                                                    {"paths/nop/plain/Ring/batch:8", 2},
+                                                    {"paths/nop/plain/Backend/batch:8", 2}}));
+}
+
+TEST_F(BenchProgramOnLinux, TellsFiguresForEachOperation) {
   ASSERT_EQ(run(std::string(kNops) + "--repetitions 1").status, 0);
   ASSERT_EQ(runs().size(), 3U);
   for (const auto& run : runs()) {
@@ -117,8 +134,7 @@ TEST_F(BenchProgram, TellsFiguresForEachOperation) {
   }
 }
 
-TEST_F(BenchProgram, CountsSystemCalls) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, CountsSystemCalls) {
   ASSERT_EQ(run(std::string(kNops) + "--repetitions 1").status, 0);
   ASSERT_EQ(runs().size(), 3U);
   for (const auto& run : runs()) {
@@ -145,8 +161,7 @@ TEST_F(BenchProgram, GoesOnWithoutIoUring) {
   EXPECT_TRUE(runs().empty());
 }
 
-TEST_F(BenchProgram, LeavesPollThreadsOutWhereThereIsOneCpu) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, LeavesPollThreadsOutWhereThereIsOneCpu) {
   const Outcome outcome =
       run_prepared("--filter 'paths/nop/*/liburing/batch:8' --repetitions 1 --min-time-ms 1 --json out.json", [] {
         cpu_set_t one;
@@ -161,8 +176,7 @@ TEST_F(BenchProgram, LeavesPollThreadsOutWhereThereIsOneCpu) {
   EXPECT_THAT(names, AllOf(testing::Contains("paths/nop/plain/liburing/batch:8"), Each(Not(HasSubstr("sqpoll")))));
 }
 
-TEST_F(BenchProgram, KeepsWhatItMeasuredBeforeItWasInterrupted) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, KeepsWhatItMeasuredBeforeItWasInterrupted) {
   // Until then hours are left.
   const Outcome outcome =
       run("--filter 'paths/nop/plain/*' --repetitions 1000 --min-time-ms 20 --no-call-counts --json out.json & "
@@ -172,15 +186,13 @@ TEST_F(BenchProgram, KeepsWhatItMeasuredBeforeItWasInterrupted) {
   EXPECT_FALSE(runs().empty());
 }
 
-TEST_F(BenchProgram, DoesRoundsWithoutAClockForProfilers) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, DoesRoundsWithoutAClockForProfilers) {
   const Outcome outcome = run("--only paths/nop/plain/Ring/batch:8 --rounds 10");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out + outcome.err, "");
 }
 
-TEST_F(BenchProgram, MeasuresWhatAssayItselfCosts) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, MeasuresWhatAssayItselfCosts) {
   const Outcome outcome = run("--filter 'harness/*' --repetitions 1 --min-time-ms 1 --no-call-counts --json out.json");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   std::set<std::string> works;
@@ -205,8 +217,7 @@ TEST_F(BenchProgram, MeasuresSimulatedKernelsWithoutIoUring) {
                            Each(Not(HasSubstr("harness/drop_in"))), Each(Not(HasSubstr("harness/kernels")))));
 }
 
-TEST_F(BenchProgram, LeavesOutTheDropInWhereItsProgramsAreNotThereOrEndEarly) {
-  need_io_uring();
+TEST_F(BenchProgramOnLinux, LeavesOutTheDropInWhereItsProgramsAreNotThereOrEndEarly) {
   std::filesystem::copy_file(program_, folder_ / "assay-bench");
   program_ = folder_ / "assay-bench";
   std::ofstream(folder_ / "assay-bench-drop-in") << "#!/bin/sh\nexit 7\n";

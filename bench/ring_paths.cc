@@ -24,6 +24,12 @@ Result<void> device_can_be_polled(R& ring, int fd) {
   return {};
 }
 
+Result<unsigned> features_of_kernel() {
+  const auto ring = LiburingRing::create(1, 2, kPlainRing);
+  if (!ring) return ring.error();
+  return (*ring)->raw()->features;
+}
+
 template <typename R, template <typename> typename W>
 Result<std::unique_ptr<Path>> make(const GridCell& cell) {
   if (const auto possible = mode_is_possible(cell); !possible) return possible.error();
@@ -68,6 +74,12 @@ Result<void> mode_is_possible(const GridCell& cell) {
   CPU_ZERO(&cpus);
   if (::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2) {
     return Error::from_errno(ENODEV, "one CPU, on which a poll thread and the program would only take turns");
+  }
+  static const Result<unsigned> features = features_of_kernel();
+  if (features && (*features & IORING_FEAT_SQPOLL_NONFIXED) == 0) {
+    return Error::from_errno(ENOTSUP,
+                             "IORING_FEAT_SQPOLL_NONFIXED (Linux 5.11), without which a poll thread takes "
+                             "registered files only");
   }
   return {};
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "assay/bench/block_file.h"
@@ -179,7 +180,38 @@ class MessageBuffers {
   char* data_ = nullptr;
 };
 
-/// Messages through sockets: each pair's one end sends and the other receives.
+/// What is sent through each pair: a number that counts up, so that what a buffer had before is not taken for it.
+class Messages {
+ public:
+  explicit Messages(unsigned pairs) : messages_(pairs) {
+    for (Message& message : messages_) std::memcpy(message.text.data(), kMessage.data(), kMessageBytes);
+  }
+  std::span<const char> next(unsigned i) {
+    Message& message = messages_[i];
+    ++message.number;
+    std::memcpy(message.text.data(), &message.number, sizeof message.number);
+    return message.text;
+  }
+  /// Ends the program unless the last message of that pair is what came.
+  void check(unsigned i, const char* data, int res) const {
+    std::uint32_t number = 0;
+    if (res == static_cast<int>(kMessageBytes)) std::memcpy(&number, data, sizeof number);
+    if (number != messages_[i].number || data[kMessageBytes - 1] != kMessage.back()) {
+      give_up("a message", res < 0 ? res : EIO);
+    }
+  }
+
+ private:
+  struct Message {
+    std::array<char, kMessageBytes> text;
+    std::uint32_t number = 0;
+  };
+
+  std::vector<Message> messages_;
+};
+
+/// Messages through sockets: each pair's one end sends and the other receives. With provided buffers a receive goes on
+/// (multishot), as whoever does not know what will come asks for it.
 template <typename R>
 class MessageWork {
  public:
@@ -187,44 +219,67 @@ class MessageWork {
   static Result<void> possible(const GridCell& /*cell*/) { return {}; }
 
   MessageWork(R& ring, const GridCell& cell)
-      : ring_(ring), pairs_(cell.work == Work::kTcp, cell.batch), target_(ring, cell, pairs_.fds()) {
+      : ring_(ring),
+        pairs_(cell.work == Work::kTcp, cell.batch),
+        target_(ring, cell, pairs_.fds()),
+        messages_(cell.batch),
+        received_(cell.batch),
+        receives_(cell.batch) {
     if (cell.with.provided) provided_ = std::make_unique<MessageBuffers>(ring);
   }
   void prepare(unsigned batch) {
     for (unsigned i = 0; i < batch; ++i) {
       io_uring_sqe* sqe = ring_.sqe();
-      io_uring_prep_send(sqe, target_.fd(2 * std::size_t{i}), kMessage.data(), kMessageBytes, 0);
+      io_uring_prep_send(sqe, target_.fd(2 * std::size_t{i}), messages_.next(i).data(), kMessageBytes, 0);
       target_.mark(sqe);
       sqe->user_data = kSent;
     }
     for (unsigned i = 0; i < batch; ++i) {
-      io_uring_sqe* sqe = ring_.sqe();
-      io_uring_prep_recv(sqe, target_.fd(2 * std::size_t{i} + 1), provided_ ? nullptr : received_[i].data(),
-                         kMessageBytes, 0);
-      target_.mark(sqe);
-      if (provided_) {
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = 0;
-      }
-      sqe->user_data = i;
+      if (receives_[i] == 0) receive(i);
     }
   }
   void take(const io_uring_cqe& cqe) {
-    if (cqe.res != static_cast<int>(kMessageBytes)) give_up("a message", cqe.res < 0 ? cqe.res : EIO);
-    if (cqe.user_data == kSent) return;
-    const char* data = provided_ ? provided_->data(cqe.flags) : received_[cqe.user_data].data();
-    if (data[0] != kMessage[0] || data[kMessageBytes - 1] != kMessage[kMessageBytes - 1]) give_up("a message", EIO);
-    if (provided_) provided_->give_back(cqe.flags);
+    if (cqe.user_data == kSent) {
+      if (cqe.res != static_cast<int>(kMessageBytes)) give_up("a message", cqe.res < 0 ? cqe.res : EIO);
+      return;
+    }
+    const auto i = static_cast<unsigned>(cqe.user_data);
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) receives_[i] = 0;
+    if (!provided_) {
+      messages_.check(i, received_[i].data(), cqe.res);
+      return;
+    }
+    if (cqe.res < 0) give_up("a receive that goes on (multishot, since Linux 6.0)", cqe.res);
+    messages_.check(i, provided_->data(cqe.flags), cqe.res);
+    provided_->give_back(cqe.flags);
   }
 
  private:
   static constexpr std::uint64_t kSent = ~std::uint64_t{0};
 
+  void receive(unsigned i) {
+    io_uring_sqe* sqe = ring_.sqe();
+    const int fd = target_.fd(2 * std::size_t{i} + 1);
+    if (provided_) {
+      io_uring_prep_recv(sqe, fd, nullptr, 0, 0);
+      sqe->ioprio = IORING_RECV_MULTISHOT;
+      sqe->buf_group = 0;
+    } else {
+      io_uring_prep_recv(sqe, fd, received_[i].data(), kMessageBytes, 0);
+    }
+    target_.mark(sqe);
+    if (provided_) sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->user_data = i;
+    receives_[i] = 1;
+  }
+
   R& ring_;
   SocketPairs pairs_;
   Target target_;
   std::unique_ptr<MessageBuffers> provided_;
-  std::array<std::array<char, kMessageBytes>, kMostRequests / 2> received_{};
+  Messages messages_;
+  std::vector<std::array<char, kMessageBytes>> received_;
+  std::vector<std::uint8_t> receives_;  // whether a receive is in flight
 };
 
 template <typename R>

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -31,21 +32,6 @@ volatile std::sig_atomic_t interrupted = 0;
 std::function<void(const std::string&)> keep_figures;
 // While a path is set up nothing is measured yet, and what cannot be is left out.
 bool setting_up = false;
-
-Result<std::unique_ptr<Path>> set_up(const Bench& bench) {
-  setting_up = true;
-  Result<std::unique_ptr<Path>> path = [&bench]() -> Result<std::unique_ptr<Path>> {
-    try {
-      return bench.make();
-    } catch (const std::system_error& error) {
-      return Error{error.code(), error.what()};
-    } catch (const std::exception& error) {
-      return Error::invalid(error.what());
-    }
-  }();
-  setting_up = false;
-  return path;
-}
 
 std::uint64_t rounds_at_a_time(const Bench& bench) {
   if (bench.rounds_at_a_time != 0) return bench.rounds_at_a_time;
@@ -89,6 +75,24 @@ std::vector<std::vector<const Bench*>> rows_of(const std::vector<const Bench*>& 
 
 }  // namespace
 
+Result<std::unique_ptr<Path>> set_up(const Bench& bench, std::uint64_t rounds) {
+  setting_up = true;
+  Result<std::unique_ptr<Path>> path = [&]() -> Result<std::unique_ptr<Path>> {
+    try {
+      auto made = bench.make();
+      // Some kernels refuse the first request rather than the ring.
+      if (made) (*made)->run(rounds);
+      return made;
+    } catch (const std::system_error& error) {
+      return Error{error.code(), error.what()};
+    } catch (const std::exception& error) {
+      return Error::invalid(error.what());
+    }
+  }();
+  setting_up = false;
+  return path;
+}
+
 void give_up(const std::string& what, int error) {
   const std::string line = what + ": " + std::strerror(error < 0 ? -error : error);
   if (setting_up) throw std::system_error(std::abs(error), std::generic_category(), what);
@@ -111,8 +115,11 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context& /*context*/) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
     for (Run run : runs) {
-      if (run.run_type != Run::RT_Iteration || next_ == row_.size()) continue;
-      Measured& measured = row_[next_++];
+      if (run.run_type != Run::RT_Iteration || run.error_occurred) continue;
+      const auto found = std::ranges::find(row_, run.run_name.function_name,
+                                           [](const Measured& each) { return each.bench->name.text(); });
+      if (found == row_.end()) continue;
+      Measured& measured = *found;
       run.run_name = {};
       run.run_name.function_name = measured.bench->name.text();
       run.family_index = measured.family;
@@ -136,7 +143,6 @@ class Runner::Collector final : public benchmark::BenchmarkReporter {
   Runner& runner_;
   std::vector<Measured>& row_;
   std::int64_t repetition_;
-  std::size_t next_ = 0;
 };
 
 int Runner::run(const std::vector<const Bench*>& benches, std::span<const std::string> left_out) {
@@ -193,7 +199,7 @@ void Runner::leave_out(const Bench& bench, const Error& error) {
   const bool by_io_uring = io_uring_ && error.code == io_uring_->code;
   const std::string reason = by_io_uring ? "io_uring is not available here: " + io_uring_->message() : error.message();
   LeftOut& left_out = left_out_[reason];
-  if (left_out.benches++ != 0) return;
+  if (!left_out.names.insert(bench.name.text()).second || left_out.names.size() != 1) return;
   left_out.first = bench.name.text();
   left_out.note = notes_.size();
   note(reason + "; left out: " + left_out.first + " …");
@@ -201,15 +207,14 @@ void Runner::leave_out(const Bench& bench, const Error& error) {
 
 bool Runner::prepare(Measured& measured) {
   const Bench& bench = *measured.bench;
-  auto path = set_up(bench);
+  // So many rounds that the loop's own cost and the clock's are nothing beside them.
+  std::uint64_t rounds = rounds_at_a_time(bench);
+  const std::uint64_t step = rounds;
+  auto path = set_up(bench, step);
   if (!path) {
     leave_out(bench, path.error());
     return false;
   }
-  // So many rounds that the loop's own cost and the clock's are nothing beside them.
-  std::uint64_t rounds = rounds_at_a_time(bench);
-  const std::uint64_t step = rounds;
-  (*path)->run(step);
   const auto target = nanoseconds(options_.min_time);
   for (;;) {
     const auto start = steady_clock::now();
@@ -262,7 +267,8 @@ void Runner::register_row(const std::vector<Measured>& row) {
     const Bench& bench = *measured.bench;
     benchmark::internal::Benchmark* registered = benchmark::RegisterBenchmark(
         bench.name.text().c_str(), [this, &bench](benchmark::State& state) { measure(bench, state); });
-    registered->Iterations(measured.iterations)->MeasureProcessCPUTime();
+    // Once, whatever BENCHMARK_REPETITIONS says: repetitions are the turns of all rows.
+    registered->Iterations(measured.iterations)->Repetitions(1)->MeasureProcessCPUTime();
     if (bench.times_itself) {
       registered->UseManualTime();
     } else {
@@ -281,10 +287,13 @@ void Runner::measure_row(std::vector<Measured>& row, unsigned repetition) {
 }
 
 void Runner::measure(const Bench& bench, benchmark::State& state) {
-  auto path = set_up(bench);
-  if (!path) give_up(bench.name.text() + ", which could be set up before", path.error().code.value());
   const std::uint64_t step = rounds_at_a_time(bench);
-  (*path)->run(step);
+  auto path = set_up(bench, step);
+  if (!path) {
+    leave_out(bench, path.error());
+    state.SkipWithError("it could be set up before, and cannot any more");
+    return;
+  }
   Ran all{};
   interference_.start();
   perf_.start();
@@ -295,7 +304,8 @@ void Runner::measure(const Bench& bench, benchmark::State& state) {
     if (bench.times_itself) state.SetIterationTime(duration<double>(ran.time).count());
   }
   const auto counts = perf_.stop();
-  const double others = bench.elsewhere ? 0 : interference_.stop();
+  // A path that measures by itself waits while nothing counts, which is no others' doing.
+  const double others = bench.elsewhere || bench.times_itself ? 0 : interference_.stop();
   const duration<double, std::nano> time = bench.times_itself ? all.time : interference_.wall();
   state.counters["others_share"] = others;
   state.counters["ns_per_op"] = time.count() * (1 - others) / static_cast<double>(all.operations);
@@ -327,7 +337,8 @@ void Runner::add_context() const {
   ::uname(&machine);
   std::vector<std::string> lines = notes_;
   for (const auto& [reason, left_out] : left_out_) {
-    lines[left_out.note] = reason + "; " + std::to_string(left_out.benches) + " left out, the first " + left_out.first;
+    lines[left_out.note] =
+        reason + "; " + std::to_string(left_out.names.size()) + " left out, the first " + left_out.first;
   }
   std::string notes;
   for (const std::string& line : lines) notes += (notes.empty() ? "" : "\n") + line;
@@ -361,12 +372,11 @@ bool Runner::write_json() const {
 }
 
 int run_rounds(const Bench& bench, std::uint64_t rounds) {
-  auto path = set_up(bench);
+  auto path = set_up(bench, rounds);
   if (!path) {
     std::fprintf(stderr, "assay-bench: %s: %s\n", bench.name.text().c_str(), path.error().message().c_str());
     return 1;
   }
-  (*path)->run(rounds);
   begin_counted_part();
   const Ran ran = (*path)->run(rounds);
   end_counted_part(ran.operations, ran.cqes);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,6 +33,10 @@ struct RunnerOptions {
   std::string filters;
 };
 
+/// Sets the bench's path up and does so many rounds to warm up. The error says why that cannot be done here, also where
+/// the path would give up.
+Result<std::unique_ptr<Path>> set_up(const Bench& bench, std::uint64_t rounds);
+
 /// Measures benches by Google Benchmark, work by work: first each path once, which tells how often it must run to take
 /// min_time, then all of the work's rows and paths in turn, A B C A B C …, so that repetitions with the same number ran
 /// near each other, those of a row next to each other, and their ratio survives a noisy machine.
@@ -56,7 +61,7 @@ class Runner {
 
   /// For what reason benches are not measured here.
   struct LeftOut {
-    unsigned benches = 0;
+    std::set<std::string> names;
     std::string first;
     std::size_t note = 0;
   };
