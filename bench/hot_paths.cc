@@ -117,13 +117,13 @@ class Reaps final : public Path {
   unsigned batch_;
 };
 
-class BackendPath : public Path {
+class BackendTurns : public Path {
  protected:
   std::unique_ptr<Backend> backend_ = create_backend(kEntries, 2 * kEntries, kPlainRing);
 };
 
 /// An operation of a user's own, submitted and completed.
-class OperationTurns final : public BackendPath {
+class OperationTurns final : public BackendTurns {
  public:
   Ran run(std::uint64_t rounds) override {
     for (std::uint64_t i = 0; i < rounds; ++i) {
@@ -146,7 +146,7 @@ class OperationTurns final : public BackendPath {
 };
 
 /// A persistent event on a descriptor that stays readable, told once a turn.
-class FdEventTurns final : public BackendPath {
+class FdEventTurns final : public BackendTurns {
  public:
   FdEventTurns() {
     if (!event_.add()) give_up("FdEvent::add", EINVAL);
