@@ -70,28 +70,25 @@ def advise_peers(rows: list[Row]) -> list[str]:
     return [f"{sentence}. It is behind in {len(behind)}: {'; '.join(named)}{more}."]
 
 
-def _costs(rows: list[Row]) -> dict[str, list[Ratio]]:
-    """How many times longer a work takes by each path than by the row's first."""
-    costs: dict[str, list[Ratio]] = {}
+def _costs(rows: list[Row]) -> dict[tuple[str, str], list[Ratio]]:
+    """How many times longer a work takes by each path than by the row's first, by the names of both."""
+    costs: dict[tuple[str, str], list[Ratio]] = {}
     for row in rows:
         for bench in row.benches:
             if (speed := ratios.speed(row, bench)) and speed.supported:
-                costs.setdefault(bench.path, []).append(speed.inverse())
+                costs.setdefault((bench.path, row.baseline.path), []).append(speed.inverse())
     return costs
 
 
 def advise_harness(rows: list[Row]) -> list[str]:
     costly, free = [], []
     for work, of_work in works_of(rows).items():
-        baselines = list(dict.fromkeys(row.baseline.path for row in of_work))
-        for path, found in _costs(of_work).items():
-            name = f"{path} ({work})"
+        for (path, baseline), found in _costs(of_work).items():
             if any(ratio.differs for ratio in found):
-                beside = f" of {baselines[0]}" if len(baselines) == 1 else ""
                 cost = statistics.median(ratio.median for ratio in found)
-                costly.append(f"{name} takes {factor(cost)} the time{beside}")
+                costly.append(f"{path} ({work}) takes {factor(cost)} the time of {baseline}")
             else:
-                free.append(name)
+                free.append(f"{path} beside {baseline} ({work})")
     clauses = costly
     if free:
         clauses = [*costly, f"no difference could be seen for {', '.join(free)}"]

@@ -12,8 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from bench_report import ratios, svg
 from bench_report.measurements import Bench, Row, works_of
-from bench_report.path_advice import AIM
-from bench_report.setups import MODES, Setup, setup_of
+from bench_report.setups import MODES, Setup, aim_of, setup_of
 
 # The same path always has the same colour. Markers differ in size too, so that what is equal is seen as all of them.
 COLOURS = {"liburing": svg.BLUE, "Ring": svg.GREEN, "Backend": svg.VERMILION}
@@ -67,7 +66,8 @@ def _modes(rows: list[Row]) -> dict[Setup, list[Row]]:
 
 def _title(setup: Setup) -> str:
     name = MODES.get(setup.mode, setup.mode).removeprefix("a ").replace(" with a ", ", ")  # a panel is not wide
-    return " + ".join([name[0].upper() + name[1:], *setup.options])
+    lines = [name[0].upper() + name[1:], " + ".join(setup.options)]
+    return "\n+ ".join(line for line in lines if line)
 
 
 def _line(rows: list[Row], path: str,
@@ -172,7 +172,8 @@ def speeds(work: str, rows: list[Row]) -> Plot | None:
     if not paths:
         return None
     figure, panels = _panels([_title(mode) for mode in modes], list(modes.values()))
-    reach = [AIM - 0.03, 1.05]
+    aim = aim_of(work)
+    reach = [aim - 0.03, 1.05]
     for of_mode, panel in zip(modes.values(), panels):
         for index, path in enumerate(paths):
             for row in of_mode:
@@ -182,7 +183,7 @@ def speeds(work: str, rows: list[Row]) -> Plot | None:
                     _speed_bar(panel, row.key.size * 2 ** ((index - (len(paths) - 1) / 2) * 0.5), speed, path)
                     reach += [speed.low, speed.high]
         panel.axhline(1, color=svg.INK, linewidth=0.9)
-        panel.axhline(AIM, color=svg.SOFT, linewidth=0.9, linestyle=(0, (4, 3)))
+        panel.axhline(aim, color=svg.SOFT, linewidth=0.9, linestyle=(0, (4, 3)))
         panel.set_xlim(panel.get_xlim()[0] / 1.25, panel.get_xlim()[1] * 1.25)
     panels[0].set_ylim(max(min(reach), _SLOWEST) - 0.02, min(max(reach), _FASTEST) + 0.02)
     panels[0].yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -190,7 +191,7 @@ def speeds(work: str, rows: list[Row]) -> Plot | None:
     _legend(figure, panels, paths)
     baseline = rows[0].baseline.path
     return Plot(f"{work}: speed beside {baseline}", f"1.00 is as fast as {baseline}, more is faster; lines at the bars "
-                f"are the interval of the median, dashed is the aim of {AIM:g}.", figure)
+                f"are the interval of the median, dashed is the aim of {aim:.2f}.", figure)
 
 
 def calls(rows: list[Row]) -> Plot | None:

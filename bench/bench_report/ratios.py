@@ -49,9 +49,12 @@ class Ratio:
     def differs(self) -> bool:
         return self.is_faster or self.is_slower
 
-    def reaches(self, least: float) -> bool:
-        """Whether the speed may be `least`: the upper end counts, so that noise alone condemns nothing."""
-        return self.high >= least
+    def reaches(self, least: float) -> bool | None:
+        """Whether the speed is `least` or more; None where the interval holds both, so that noise neither condemns nor
+        praises."""
+        if self.supported and self.low >= least:
+            return True
+        return False if self.supported and self.high < least else None
 
     def inverse(self) -> "Ratio":
         return Ratio(1 / self.median, 1 / self.high, 1 / self.low, self.level)

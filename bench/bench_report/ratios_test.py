@@ -46,9 +46,11 @@ class RatiosTest(unittest.TestCase):
         self.assertEqual(ratio.median, 2)
         self.assertFalse(ratio.is_faster)
 
-    def test_the_upper_end_is_what_an_aim_counts(self):
-        self.assertTrue(ratios.Ratio(0.9, 0.85, 0.96, 0.95).reaches(0.95))
-        self.assertFalse(ratios.Ratio(0.9, 0.85, 0.94, 0.95).reaches(0.95))
+    def test_noise_neither_reaches_an_aim_nor_misses_it(self):
+        self.assertIs(ratios.Ratio(1, 0.96, 1.1, 0.95).reaches(0.95), True)
+        self.assertIs(ratios.Ratio(0.9, 0.85, 0.94, 0.95).reaches(0.95), False)
+        self.assertIsNone(ratios.Ratio(0.9, 0.3, 3.2, 0.95).reaches(0.95))
+        self.assertIsNone(ratios.Ratio(2, 2, 2, 0.5).reaches(0.95))
 
     def test_the_inverse_turns_its_interval_around(self):
         self.assertEqual(ratios.Ratio(2, 1, 4, 0.95).inverse(), ratios.Ratio(0.5, 0.25, 1, 0.95))
