@@ -5,6 +5,7 @@ import json
 import math
 import re
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,12 @@ class Sample:
     ns: float
     cpu_ns: float | None = None
     instructions: float | None = None
+    cycles: float | None = None
+
+
+def _median_of(counts: Iterable[float | None]) -> float | None:
+    counted = [count for count in counts if count is not None]
+    return statistics.median(counted) if counted else None
 
 
 @dataclass
@@ -65,8 +72,11 @@ class Bench:
 
     @property
     def instructions(self) -> float | None:
-        counted = [sample.instructions for sample in self.samples.values() if sample.instructions is not None]
-        return statistics.median(counted) if counted else None
+        return _median_of(sample.instructions for sample in self.samples.values())
+
+    @property
+    def cycles(self) -> float | None:
+        return _median_of(sample.cycles for sample in self.samples.values())
 
 
 @dataclass
@@ -98,6 +108,11 @@ class Run:
     def repetitions(self) -> int:
         """The most that any bench has; an interrupted run has fewer than were asked for."""
         return max((len(bench.samples) for row in self.rows for bench in row.benches), default=0)
+
+    @property
+    def least_repetitions(self) -> int:
+        """The fewest that any bench has: where the run was interrupted, some were not done so often as others."""
+        return min((len(bench.samples) for row in self.rows for bench in row.benches), default=0)
 
     def benches(self) -> dict[str, tuple[Row, Bench]]:
         return {bench.name: (row, bench) for row in self.rows for bench in row.benches}
@@ -155,7 +170,8 @@ def _add(entry: dict, rows: dict[RowKey, Row]) -> None:
         row.benches.append(bench)
     index = entry.get("repetition_index")
     index = index if isinstance(index, int) and index not in bench.samples else len(bench.samples)
-    bench.samples[index] = Sample(ns, _number(entry, "cpu_ns_per_op"), _number(entry, "instructions_per_op"))
+    bench.samples[index] = Sample(ns, *(_number(entry, name) for name in ("cpu_ns_per_op", "instructions_per_op",
+                                                                          "cycles_per_op")))
     # Counted once for all repetitions, which carry the same figure.
     if (calls := _number(entry, "calls_per_op")) is not None:
         bench.calls = calls

@@ -115,9 +115,13 @@ def _command(run: Run) -> str:
     return shlex.join([*words, "--html", "bench.html"])
 
 
-def _table(run: Run) -> list[dict]:
-    return [{"name": f"{row.key.work}, {row.key.setup}, {row.key.size_name} {row.key.size}", "chapter": row.key.chapter,
-             "benches": [(bench.path, terminal.cells(row, bench)) for bench in row.benches]} for row in run.rows]
+def _table(run: Run) -> tuple[list[str], list[dict]]:
+    """Heads and rows, without the columns in which there is nothing."""
+    told = [(row, [(bench.path, terminal.cells(row, bench)) for bench in row.benches]) for row in run.rows]
+    kept = [column for column in range(len(terminal.HEADS)) if any(cells[column] for _, of_row in told for _, cells in of_row)]
+    return [terminal.HEADS[column] for column in kept], [
+        {"name": f"{row.key.work}, {row.key.setup}, {row.key.size_name} {row.key.size}", "chapter": row.key.chapter,
+         "benches": [(path, [cells[column] for column in kept]) for path, cells in of_row]} for row, of_row in told]
 
 
 def render(run: Run, command: str = "") -> str:
@@ -126,7 +130,8 @@ def render(run: Run, command: str = "") -> str:
     import jinja2  # pylint: disable=import-outside-toplevel
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True,
                                      undefined=jinja2.StrictUndefined)
+    heads, table = _table(run)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         facts=_facts(run), advice=advise(run) if run.rows else ["Nothing was measured."], chapters=_chapters(run),
-        table=_table(run), heads=terminal.HEADS, notes=run.notes, command=command or _command(run),
+        table=table, heads=heads, notes=run.notes, command=command or _command(run),
         level=terminal.level_text(run) if run.rows else "")

@@ -36,11 +36,24 @@ def spread_text(bench: Bench) -> str:
 
 def cells(row: Row, bench: Bench) -> tuple[str, ...]:
     """What a table says of a path, after its name."""
-    return (figure(bench.ns), spread_text(bench), cpu_text(bench), small_figure(bench.calls),
-            small_figure(bench.cqes_per_enter), str(ratios.speed(row, bench) or ""))
+    return (figure(bench.ns), spread_text(bench), cpu_text(bench), _count_text(bench.cycles),
+            _count_text(bench.instructions), small_figure(bench.calls), small_figure(bench.cqes_per_enter),
+            _speed_text(row, bench))
 
 
-HEADS = ("ns/op", "spread", "CPU ns", "calls/op", "CQEs/enter", "speed beside the first")
+def _count_text(count: float | None) -> str:
+    return "" if count is None else figure(count)
+
+
+def _speed_text(row: Row, bench: Bench) -> str:
+    """With the number of its repetitions where they are too few for its interval to be sure."""
+    speed = ratios.speed(row, bench)
+    if not speed:
+        return ""
+    return str(speed) if speed.supported else f"{speed}, of {len(bench.samples)} only"
+
+
+HEADS = ("ns/op", "spread", "CPU ns", "cycles", "instructions", "calls/op", "CQEs/enter", "speed beside the first")
 
 
 def _table(rows: list[Row]) -> list[str]:
@@ -72,16 +85,18 @@ def table(run: Run) -> str:
 
 
 def level_text(run: Run) -> str:
-    """What the intervals are worth."""
-    level = ratios.median_ranks(run.repetitions)[1]
-    repetitions = f"{run.repetitions} repetition{'' if run.repetitions == 1 else 's'}"
+    """What the intervals are worth: those of the fewest repetitions, which an interrupted run has in some rows."""
+    fewest = run.least_repetitions
     if run.repetitions == 1:
         return "A single repetition has no interval."
-    sure = f"{level * 100:.4g} %"
+    level = ratios.median_ranks(fewest)[1]
+    count = f"{fewest} repetition{'' if fewest == 1 else 's'}"
+    repetitions = count if fewest == run.repetitions else f"{count}, which is the fewest; others have {run.repetitions}"
+    sure = f"a certainty of {'at least ' if fewest != run.repetitions else ''}{level * 100:.4g} %"
     if level >= ratios.LEVEL:
-        return f"Intervals in parentheses hold the median with a certainty of {sure} ({repetitions})."
-    return (f"Intervals in parentheses span all {repetitions}, and hold the median with a certainty of {sure}: "
-            "95 % takes 6.")
+        return f"Intervals in parentheses hold the median with {sure} ({repetitions})."
+    return (f"Intervals in parentheses span all repetitions where those are fewer than 6, and hold the median with {sure} "
+            f"({repetitions}): 95 % takes 6.")
 
 
 def text(run: Run) -> str:

@@ -29,8 +29,23 @@ class TerminalTest(unittest.TestCase):
     def test_notes_and_what_the_interval_is_worth(self):
         told = text(peer_lines() + harness_lines(), repetitions=5, notes="first note\nsecond note")
         self.assertIn("note: first note\nnote: second note\n", told)
-        self.assertIn("with a certainty of 93.75 %: 95 % takes 6", told)
+        self.assertIn("with a certainty of 93.75 % (5 repetitions): 95 % takes 6", told)
         self.assertIn("certainty of 96.09 % (9 repetitions)", text(harness_lines()))
+
+    def test_an_interrupted_run_is_as_sure_as_its_fewest_repetitions(self):
+        told = document(path_lines(["nop"]))
+        told["benchmarks"] = [entry for entry in told["benchmarks"]
+                              if "/plain/" not in entry["name"] or entry["repetition_index"] < 3]
+        said = terminal.text(parse(json.dumps(told), "x.json"))
+        self.assertIn("at least 75 % (3 repetitions, which is the fewest; others have 9)", said)
+        self.assertRegex(said, r"(?m)Ring .*\), of 3 only$")
+
+    def test_counts_of_the_processor_are_told_where_there_are_any(self):
+        counted = {"cycles_per_op": 120.0, "instructions_per_op": 345.6}
+        told = text([("paths/nop/plain/liburing/batch:8", 50.0, counted), ("paths/nop/plain/Ring/batch:8", 50.0, {})])
+        self.assertRegex(told, r"cycles +instructions")
+        self.assertRegex(told, r"(?m)^  plain, 8 +liburing +50\.\d .* 120 +346$")
+        self.assertNotIn("cycles", text(path_lines(["nop"])))
 
     def test_a_single_repetition_has_neither_spread_nor_interval(self):
         told = text(path_lines(["nop"]), repetitions=1)
