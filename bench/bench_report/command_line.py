@@ -2,7 +2,10 @@
 
 import argparse
 import math
+import os
 import shlex
+import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +21,7 @@ Measures submission paths (liburing, Ring, Backend), whole pieces of work beside
 itself costs; says what came of it in a table and in words."""
 _EPILOGUE = """\
 commands:
-  assay bench [quick|full] [OPTION ...]                  measures; quick takes a minute or two, full half an hour
+  assay bench [quick|full] [OPTION ...]                  measures; quick takes a minute, full some twenty
   assay bench show FILE.json [--html FILE]               shows an earlier run
   assay bench compare OLD.json NEW.json [OPTION ...]     which benches became slower or faster?
 
@@ -27,12 +30,14 @@ examples:
   assay bench full --json today.json --html today.html
   assay bench compare --ratios --threshold 10 yesterday.json today.json
 
-Every path of a row runs in turn, so speeds beside each other hold even where the machine is not idle. Exit status:
-0 done, 1 nothing could be measured or `compare` found something slower, 2 bad usage, 3 a Python package is missing (the
-figures are kept), 130 interrupted (what was measured is shown). bench/README.md says more."""
+All paths and setups of a work run in turn, so speeds beside each other hold even where the machine is not idle. Exit
+status: 0 done; 1 nothing could be measured, or measuring was given up (what was measured until then is shown), or
+`compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted (what
+was measured is shown). bench/README.md says more."""
 _COMPARE_DESCRIPTION = """\
-Compares two runs by Google Benchmark's own test, Mann-Whitney U at 0.05. A bench counts as slower or faster if that
-calls it significant and the median changed by more than the threshold, too."""
+Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench counts as slower or faster if its median
+changed by more than the threshold and the test calls that significant among so many benches: of all that are told, one in
+twenty may be by chance (Benjamini and Hochberg's rule at 0.05), where each by itself would be one in twenty of all."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,9 +66,11 @@ def _percent(text: str) -> float:
 def _writable(text: str) -> Path:
     """Found out before minutes of measuring."""
     path = Path(text)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"'{text}' is no file that can be written: "
-                                         + ("it is a folder" if path.is_dir() else "its folder does not exist"))
+    folder = path.absolute().parent
+    why = ("it is a folder" if path.is_dir() else "its folder does not exist" if not folder.is_dir()
+           else "" if os.access(path if path.exists() else folder, os.W_OK) else "permission denied")
+    if why:
+        raise argparse.ArgumentTypeError(f"'{text}' is no file that can be written: {why}")
     return path
 
 
@@ -77,7 +84,7 @@ def _measure_parser() -> argparse.ArgumentParser:
         help="only benches whose whole name matches, such as 'paths/nop/*'; may be repeated")
     add("--repetitions", type=_whole_number(1, 1000), metavar="N", help="repetitions of each bench (quick: 5, full: 9)")
     add("--min-time-ms", type=_whole_number(1, 60_000), metavar="N",
-        help="how long each repetition takes (quick: 8, full: 40)")
+        help="how long each repetition takes (quick: 10, full: 40)")
     add("--no-call-counts", action="store_true", help="do not count system calls under ptrace")
     add("--json", type=_writable, metavar="FILE", help="keep the figures, as Google Benchmark writes them")
     add("--html", type=_writable, metavar="FILE", help="write one page with plots, which needs nothing else")
@@ -106,8 +113,9 @@ def _compare_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show(path: Path, html: Path | None, command: str = "") -> None:
-    """Prints the table; the page comes after it, so that what is missing for it keeps nothing else back."""
+def _show(path: Path, html: Path | None, command: str = "") -> bool:
+    """Prints the table; the page comes after it, so that what is missing for it keeps nothing else back. False where
+    there is nothing to tell."""
     run = read(path)
     print(terminal.text(run), flush=True)
     if html:
@@ -116,6 +124,7 @@ def _show(path: Path, html: Path | None, command: str = "") -> None:
             html.write_text(document, encoding="utf-8")
         except OSError as error:
             raise BadUsage(f"'{html}' cannot be written: {error.strerror}") from error
+    return bool(run.rows)
 
 
 def _measure(program: Path | None, arguments: list[str]) -> int:
@@ -140,9 +149,23 @@ def _measure(program: Path | None, arguments: list[str]) -> int:
         status, interrupted = measuring.run(program, [*words, "--json", str(figures)])
         # Refused or killed, it has written nothing: an older file there is not what came of it.
         if not figures.exists() or figures.stat().st_mtime_ns == before or not figures.stat().st_size:
+            if status < 0 and not interrupted:
+                raise NotMeasured(f"assay-bench was ended by signal {-status} ({signal.strsignal(-status)})")
             return INTERRUPTED if interrupted else BAD_USAGE if status == BAD_USAGE else SLOWER
-        _show(figures, options.html, shlex.join(["assay", "bench", *arguments]))
-    return INTERRUPTED if interrupted else ALL_WELL if status == 0 else SLOWER
+        try:
+            measured = _show(figures, options.html, shlex.join(["assay", "bench", *arguments]))
+        except BadUsage as error:
+            raise BadUsage(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
+    return INTERRUPTED if interrupted else ALL_WELL if status == 0 and measured else SLOWER
+
+
+def _kept(figures: Path, json: Path | None) -> Path:
+    """Where figures are that cannot be measured again at once."""
+    if json:
+        return json
+    descriptor, name = tempfile.mkstemp(prefix="assay-bench-", suffix=".json")
+    os.close(descriptor)
+    return Path(shutil.copyfile(figures, name))
 
 
 def _compare(arguments: list[str]) -> int:

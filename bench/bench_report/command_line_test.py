@@ -70,6 +70,26 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(told.returncode, 1)
         self.assertIn("paths/nop\n", told.stdout)
 
+    def test_a_program_that_was_killed_is_one_line(self):
+        (self.folder / "program").write_text("#!/bin/sh\nkill -SEGV $$\n")
+        told = self.bench()
+        self.assertEqual((told.returncode, told.stdout, len(told.stderr.splitlines())), (1, "", 1))
+        self.assertIn("ended by signal 11 (Segmentation fault)", told.stderr)
+
+    def test_nothing_measured_is_no_success(self):
+        write(self.folder / "program.json", document([], notes="io_uring is not available here"))
+        told = self.bench()
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("note: io_uring is not available here\nnothing was measured", told.stdout)
+
+    def test_figures_outlive_a_page_that_cannot_be_written(self):
+        self.measuring_program("mkdir x.html; exit 0")
+        told = self.bench("--html", "x.html")
+        self.assertEqual((told.returncode, len(told.stderr.splitlines())), (2, 1))
+        kept = Path(told.stderr.rpartition("the figures are in '")[2].rstrip("'\n"))
+        self.addCleanup(kept.unlink)
+        self.assertEqual(json.loads(kept.read_text()), self.told)
+
     def test_an_interrupted_run_is_shown(self):
         # As ctrl-C does, it reaches both.
         self.measuring_program("kill -INT $PPID; exit 0")

@@ -1,11 +1,11 @@
 """Two runs beside each other: which benches became slower or faster, and by how much."""
 
+import functools
 from dataclasses import dataclass, field
 
-from bench_report import ratios
+from bench_report import mann_whitney, ratios
 from bench_report.endings import BadUsage
 from bench_report.google_benchmark import PValue
-from bench_report.mann_whitney import least_p
 from bench_report.measurements import Bench, Row, Run
 
 ALPHA = 0.05
@@ -22,18 +22,36 @@ class Change:
     new: float
     change: float
     p: float | None
+    adjusted_p: float  # The exact one, for the number of benches that are compared.
     old_speed: float | None  # Beside the baseline of the same run; None for the baseline.
     new_speed: float | None
 
     @property
-    def is_significant(self) -> bool:
+    def is_significant_alone(self) -> bool:
         return self.p is not None and self.p < ALPHA
+
+    @property
+    def is_significant(self) -> bool:
+        return self.is_significant_alone and self.adjusted_p < ALPHA
+
+
+def adjusted(p_values: list[float]) -> list[float]:
+    """Benjamini and Hochberg's rule: of those below a limit, that share at most is there by chance. Holm's, which lets
+    no chance in at all, would ask more of hundreds of benches than nine repetitions can show."""
+    ordered = sorted((p, index) for index, p in enumerate(p_values))
+    told = [1.0] * len(p_values)
+    least = 1.0
+    for rank in range(len(ordered), 0, -1):
+        p, index = ordered[rank - 1]
+        least = min(least, p * len(ordered) / rank)
+        told[index] = least
+    return told
 
 
 @dataclass
 class Comparison:
-    """`changes` are all benches in common. A change counts if it is beyond the threshold and significant: among
-    hundreds of benches each alone gives false alarms."""
+    """`changes` are all benches in common. A change counts if it is beyond the threshold and significant among all of
+    them: among hundreds of benches each alone gives false alarms."""
 
     threshold: float
     of_ratios: bool
@@ -57,6 +75,12 @@ class Comparison:
     @property
     def significant(self) -> int:
         return sum(each.is_significant for each in self.changes)
+
+    @property
+    def alone(self) -> int:
+        """Beyond the threshold and significant by themselves, but not among so many."""
+        return sum(each.is_significant_alone and not each.is_significant
+                   and max(each.change, 1 / (1 + each.change) - 1) > self.threshold for each in self.changes)
 
     @property
     def tested(self) -> int:
@@ -84,6 +108,7 @@ def compare(old: Run, new: Run, threshold: float, of_ratios: bool, p_value: PVal
         raise BadUsage("the two runs have no bench in common")
     told = Comparison(threshold, of_ratios, only_old=[name for name in old_benches if name not in new_benches],
                       only_new=[name for name in new_benches if name not in old_benches])
+    found, p_values, exact = [], [], []
     for name, (old_row, old_bench) in old_benches.items():
         if name not in new_benches:
             continue
@@ -93,12 +118,15 @@ def compare(old: Run, new: Run, threshold: float, of_ratios: bool, p_value: PVal
         before, after = _values(old_row, old_bench, of_ratios), _values(new_row, new_bench, of_ratios)
         if not before or not after:
             continue
-        told.untestable += least_p(len(before), len(after)) >= ALPHA
+        told.untestable += mann_whitney.least_p(len(before), len(after)) >= ALPHA
         old_median, new_median = ratios.of_values(before).median, ratios.of_values(after).median
-        told.changes.append(Change(name, old_median, new_median, new_median / old_median - 1, p_value(before, after),
-                                   _speed(old_row, old_bench), _speed(new_row, new_bench)))
-    if not told.changes:
+        found.append(functools.partial(Change, name, old_median, new_median, new_median / old_median - 1,
+                                       old_speed=_speed(old_row, old_bench), new_speed=_speed(new_row, new_bench)))
+        p_values.append(p_value(before, after))
+        exact.append(mann_whitney.p_value(before, after, mann_whitney.LARGEST_COUNTED))
+    if not found:
         raise BadUsage("--ratios: no bench that both runs have stands beside a baseline")
+    told.changes = [change(p=p, adjusted_p=of_all) for change, p, of_all in zip(found, p_values, adjusted(exact))]
     return told
 
 
@@ -122,18 +150,18 @@ def _conclusion(told: Comparison) -> str:
     beyond = f"by more than {told.threshold * 100:g} %"
     benches = f"{len(told.changes)} bench{'' if len(told.changes) == 1 else 'es'} compared"
     if not slower and not faster:
-        return f"{benches}: nothing changed {beyond} (significant at {ALPHA:g})"
-    return f"{benches}: {slower} slower and {faster} faster {beyond} (significant at {ALPHA:g})"
+        return f"{benches}: nothing changed {beyond} (significant among so many at {ALPHA:g})"
+    return f"{benches}: {slower} slower and {faster} faster {beyond} (significant among so many at {ALPHA:g})"
 
 
 def _remarks(told: Comparison) -> list[str]:
     lines = []
-    if told.tested:
-        lines.append(f"{told.significant} differ significantly by anything at all; about {told.tested * ALPHA:.0f} of "
-                     f"{told.tested} would by chance alone")
+    if told.alone:
+        lines.append(f"{told.alone} more changed as much and would be significant alone, as about {told.tested * ALPHA:.0f} "
+                     f"of {told.tested} are by chance; more repetitions, or fewer benches by --filter, would tell")
     if told.untestable:
         lines.append(f"{told.untestable} of {len(told.changes)} have too few repetitions for any difference to be "
-                     "significant; 4 in both runs are the least, 9 or more are better")
+                     "significant: 4 in both runs are enough for one bench, 9 or more for many")
     return lines
 
 
@@ -146,7 +174,7 @@ def text(told: Comparison, old: Run, new: Run) -> str:
     for names, where in ((told.only_old, "the old run"), (told.only_new, "the new run")):
         if names:
             lines.append(_named(names, where))
-    for name in ("kernel", "liburing", "num_cpus", "host_name"):
+    for name in ("kernel", "liburing", "cpu", "num_cpus", "host_name", "preset", "min_time_ms"):
         before, after = old.context.get(name), new.context.get(name)
         if before != after:
             lines.append(f"the runs differ in {name}: {before} and {after}")

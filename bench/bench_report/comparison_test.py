@@ -33,7 +33,24 @@ class ComparisonTest(unittest.TestCase):
         self.assertAlmostEqual(told.slower[0].new_speed, 1.01 / 1.2, delta=0.02)
         text = comparison.text(told, run_of(self.old), run_of(self.new))
         self.assertIn("1 slower and 0 faster", text)
-        self.assertIn("would by chance alone", text)
+
+    def test_chance_alone_makes_nothing_slower(self):
+        # Each alone, one in twenty of these would be: some thirty.
+        old, new = (document(path_lines(), noise=0.1, seed=seed) for seed in (3, 4))
+        told = compared(old, new, threshold=0)
+        self.assertGreater(sum(each.p < comparison.ALPHA for each in told.changes), 10)
+        self.assertEqual((told.slower, told.faster), ([], []))
+        self.assertIn("would be significant alone", comparison.text(told, run_of(old), run_of(new)))
+
+    def test_one_bench_among_hundreds_is_found(self):
+        old, new = (document(path_lines(), seed=seed) for seed in (3, 4))
+        slow = "paths/nop/plain/Ring/batch:8"
+        told = compared(old, changed(new, lambda name: 1.5 if name == slow else 1.0))
+        self.assertEqual([each.name for each in told.slower], [slow])
+
+    def test_adjusted_is_as_benjamini_and_hochberg_have_it(self):
+        self.assertEqual(comparison.adjusted([0.04, 0.01, 0.03]), [0.04, 0.03, 0.04])
+        self.assertEqual(comparison.adjusted([0.9, 0.8]), [0.9, 0.9])
 
     def test_and_what_became_faster(self):
         told = compared(self.old, changed(self.new, lambda name: 0.5 if name.endswith("/Ring/batch:8") else 1.0))

@@ -19,6 +19,11 @@ class MannWhitneyTest(unittest.TestCase):
         self.assertLess(mann_whitney.p_value(list(range(20)), list(range(100, 120))), 1e-6)
         self.assertGreater(mann_whitney.p_value(list(range(0, 40, 2)), list(range(1, 41, 2))), 0.5)
 
+    def test_nine_beside_nine_may_be_counted(self):
+        low, high = list(range(9)), list(range(10, 19))
+        self.assertAlmostEqual(mann_whitney.p_value(low, high, mann_whitney.LARGEST_COUNTED), mann_whitney.least_p(9, 9))
+        self.assertGreater(mann_whitney.p_value(low, high), 8 * mann_whitney.least_p(9, 9))
+
     def test_three_beside_three_cannot_be_significant(self):
         self.assertAlmostEqual(mann_whitney.least_p(3, 3), 0.1)
         self.assertLess(mann_whitney.least_p(4, 4), 0.05)
