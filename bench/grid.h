@@ -65,7 +65,7 @@ struct GridCell {
   std::string setup_name() const;
   RingChoice ring() const;
   bool has_poll_thread() const noexcept { return mode == Mode::kSqpoll || mode == Mode::kSqpollSpin; }
-  /// It is among those that are measured in a minute.
+  /// It belongs to the preset `quick`.
   bool quick() const;
 };
 

@@ -109,7 +109,7 @@ int run_program(int argc, char** argv) {
   program.add_option("--repetitions", arguments.repetitions, "Repetitions of each (quick: 5, full: 9)")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
-  program.add_option("--min-time-ms", arguments.min_time_ms, "How long each repetition takes (quick: 8, full: 40)")
+  program.add_option("--min-time-ms", arguments.min_time_ms, "How long each repetition takes (quick: 10, full: 40)")
       ->check(CLI::Range(1, 60'000))
       ->type_name("MS");
   program.add_option("--json", arguments.json, "Write the figures, as Google Benchmark does")->type_name("FILE");

@@ -62,6 +62,9 @@ def _run(options: argparse.Namespace) -> int:
     pinned = pins.read(options.pins)
     program = options.build / "bench" / "assay-bench"
     counts = count(program, FILTERS)
+    if not counts.instructions:
+        raise NotCounted(f"not one of {len(counts.left_out)} paths can be taken here: "
+                         f"{next(iter(counts.left_out.values()), 'assay-bench named none')}")
     judgement = judge(counts, pinned)
     # What is recorded is no bound yet.
     for _ in range(0 if options.record else MORE_COUNTS):

@@ -63,6 +63,13 @@ class CommandLineTest(unittest.TestCase):
         counts.left_out = {"a": "one CPU", "b": "one CPU"}
         self.assertIn("left out: 2 paths, one CPU\n", self.run_with([counts])[1])
 
+    def test_counting_nothing_is_no_success(self):
+        for made_by in (_HERE, {**_HERE, "compiler": "clang++ 14"}):
+            with contextlib.redirect_stderr(io.StringIO()) as said:
+                status, _ = self.run_with([Counts(made_by, {}, {"a": "no io_uring", "b": "no io_uring"})])
+            self.assertEqual((status, said.getvalue()), (1, "ci/instructions: not counted: not one of 2 paths can be taken "
+                                                            "here: no io_uring\n"))
+
     def test_a_run_that_stopped_is_status_1(self):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             status, _ = self.run_with([NotCounted("exit status 1: a NOP")])

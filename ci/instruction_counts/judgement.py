@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from instruction_counts.counting import Counts
-from instruction_counts.pins import Pins
+from instruction_counts.pins import Pins, is_pinned
 
 # Of liburing's instructions. A NOP is nothing but the way in and out, of which some 10 are the benchmark's own on either
 # side, and 4 for each NOP of a batch.
@@ -85,3 +85,6 @@ def _judge_pins(counts: Counts, pins: Pins, judgement: Judgement) -> None:
         elif counted < pinned * (1 - SLACK):
             judgement.notes.append(f"{name} takes {counted:.1f} instructions and took {pinned:.1f}: "
                                    "ci/instructions --record keeps that")
+    for name in counts.instructions:
+        if is_pinned(name) and name not in pins.instructions:
+            judgement.notes.append(f"{name} is to be pinned and is not yet: ci/instructions --record does that")

@@ -48,8 +48,10 @@ def read(path: Path) -> Pins:
 
 
 def record(path: Path, pins: Pins, counts: Counts) -> None:
-    """Writes today's counts in the place of the old ones; tolerances stay."""
-    today = {name: round(count, 2) for name, count in counts.instructions.items() if is_pinned(name)}
+    """Writes today's counts in the place of the old ones; tolerances stay, and so does what cannot be counted here."""
+    kept = {} if pins.foreign_to(counts) else {name: pin for name, pin in pins.instructions.items()
+                                               if name in counts.left_out}
+    today = {name: round(count, 2) for name, count in counts.instructions.items() if is_pinned(name)} | kept
     made_by = {key: counts.made_by[key] for key in ("compiler", "machine")}
     content = {"made_by": made_by, "tolerance": pins.tolerance, "tolerance_of": pins.tolerance_of, "instructions": today}
     path.write_text(json.dumps(content, indent=2) + "\n")

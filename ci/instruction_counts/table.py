@@ -7,7 +7,7 @@ _PEERS = ("liburing", "Ring", "Backend")
 
 
 def text(counts: Counts) -> str:
-    """A line for each row: the three that submit side by side, and then whatever else was counted."""
+    """A line for each row: the three that submit, side by side."""
     all_rows = rows(counts)
     width = max([len(_label(row)) for row in all_rows], default=0)
     liburing = f"liburing {counts.made_by.get('liburing', '?')}"
@@ -23,5 +23,4 @@ def _label(row: Row) -> str:
 def _line(row: Row, width: int) -> str:
     cells = [f"{row.by_path[path]:.1f}" if path in row.by_path else "" for path in _PEERS]
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    others = "  ".join(f"{path} {count:.1f}" for path, count in row.by_path.items() if path not in _PEERS)
-    return f"{_label(row):<{width}}  {cells[0]:>12}  {cells[1]:>8}  {ratio:>5}  {cells[2]:>8}  {others}".rstrip()
+    return f"{_label(row):<{width}}  {cells[0]:>12}  {cells[1]:>8}  {ratio:>5}  {cells[2]:>8}".rstrip()
