@@ -15,6 +15,8 @@ namespace {
 // getpriority(2) of a kind that there is not: a system call that does nothing, which says where the counted part begins
 // and ends. What was done goes along.
 constexpr long kMark = 0x4153'5341;
+// The same around what does not count although it lies between those.
+constexpr long kUncounted = kMark + 1;
 
 struct Stop {
   long number = -1;
@@ -38,6 +40,8 @@ Stop syscall_of(pid_t thread) {
   ::dup2(null, STDIN_FILENO);
   ::dup2(null, STDOUT_FILENO);
   ::dup2(null, STDERR_FILENO);
+  // A terminal's SIGINT asks this program to come to an end, and not the one that is counted.
+  ::setpgid(0, 0);
   if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(126);
   ::execl("/proc/self/exe", "assay-bench", "--rounds", std::to_string(rounds).c_str(), "--only", bench_name.c_str(),
           nullptr);
@@ -51,6 +55,9 @@ void end_counted_part(std::uint64_t operations, std::uint64_t cqes) {
   ::syscall(SYS_getpriority, kMark, operations, cqes);
 }
 
+Uncounted::Uncounted() { ::syscall(SYS_getpriority, kUncounted, 1, 0); }
+Uncounted::~Uncounted() { ::syscall(SYS_getpriority, kUncounted, 0, 0); }
+
 Result<CallCounts> count_calls(const std::string& bench_name, std::uint64_t rounds) {
   const pid_t subject = ::fork();
   if (subject < 0) return Error::from_errno(errno, "fork");
@@ -58,6 +65,7 @@ Result<CallCounts> count_calls(const std::string& bench_name, std::uint64_t roun
 
   CallCounts counts;
   bool counting = false;
+  bool uncounted = false;
   bool ended = false;
   int status = 0;
   // It stops at its exec first; a child that may not be traced ends instead.
@@ -94,7 +102,9 @@ Result<CallCounts> count_calls(const std::string& bench_name, std::uint64_t roun
           ::kill(subject, SIGKILL);
         }
         counting = !counting;
-      } else if (stop.is_entry && counting) {
+      } else if (stop.is_entry && stop.number == SYS_getpriority && stop.arguments[0] == kUncounted) {
+        uncounted = stop.arguments[1] != 0;
+      } else if (stop.is_entry && counting && !uncounted) {
         ++counts.calls;
         if (stop.number == SYS_io_uring_enter) ++counts.enters;
       }

@@ -25,4 +25,13 @@ Result<CallCounts> count_calls(const std::string& bench_name, std::uint64_t roun
 void begin_counted_part();
 void end_counted_part(std::uint64_t operations, std::uint64_t cqes);
 
+/// While it lives, nothing counts: a path does something that it does not measure. One system call at either end.
+class Uncounted {
+ public:
+  Uncounted();
+  Uncounted(const Uncounted&) = delete;
+  Uncounted& operator=(const Uncounted&) = delete;
+  ~Uncounted();
+};
+
 }  // namespace assay::bench

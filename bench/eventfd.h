@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "assay/bench/fd.h"
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
@@ -13,20 +14,17 @@ namespace assay::bench {
 class Eventfd {
  public:
   explicit Eventfd(unsigned count) : fd_(::eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (fd_ < 0) give_up("eventfd", errno);
+    if (fd_.get() < 0) give_up("eventfd", errno);
   }
-  Eventfd(const Eventfd&) = delete;
-  Eventfd& operator=(const Eventfd&) = delete;
-  ~Eventfd() { ::close(fd_); }
 
-  int fd() const noexcept { return fd_; }
+  int fd() const noexcept { return fd_.get(); }
   void make_readable() const {
     constexpr std::uint64_t kOne = 1;
-    if (::write(fd_, &kOne, sizeof kOne) != sizeof kOne) give_up("write", errno);
+    if (::write(fd_.get(), &kOne, sizeof kOne) != sizeof kOne) give_up("write", errno);
   }
 
  private:
-  int fd_;
+  Fd fd_;
 };
 
 }  // namespace assay::bench

@@ -73,7 +73,7 @@ Result<void> mode_is_possible(const GridCell& cell) {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   if (::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2) {
-    return Error::from_errno(ENODEV, "one CPU, on which a poll thread and the program would only take turns");
+    return Error::invalid("one CPU, on which a poll thread and the program would only take turns");
   }
   static const Result<unsigned> features = features_of_kernel();
   if (features && (*features & IORING_FEAT_SQPOLL_NONFIXED) == 0) {

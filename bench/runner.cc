@@ -6,11 +6,12 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <iterator>
-#include <system_error>
 #include <utility>
 
 #include "assay/bench/call_counter.h"
@@ -32,6 +33,16 @@ volatile std::sig_atomic_t interrupted = 0;
 std::function<void(const std::string&)> keep_figures;
 // While a path is set up nothing is measured yet, and what cannot be is left out.
 bool setting_up = false;
+
+/// What `give_up` throws then.
+class NotSetUp : public std::exception {
+ public:
+  explicit NotSetUp(Error error) : error_(std::move(error)) {}
+  const Error& error() const noexcept { return error_; }
+
+ private:
+  Error error_;
+};
 
 std::uint64_t rounds_at_a_time(const Bench& bench) {
   if (bench.rounds_at_a_time != 0) return bench.rounds_at_a_time;
@@ -83,8 +94,8 @@ Result<std::unique_ptr<Path>> set_up(const Bench& bench, std::uint64_t rounds) {
       // Some kernels refuse the first request rather than the ring.
       if (made) (*made)->run(rounds);
       return made;
-    } catch (const std::system_error& error) {
-      return Error{error.code(), error.what()};
+    } catch (const NotSetUp& not_set_up) {
+      return not_set_up.error();
     } catch (const std::exception& error) {
       return Error::invalid(error.what());
     }
@@ -95,7 +106,7 @@ Result<std::unique_ptr<Path>> set_up(const Bench& bench, std::uint64_t rounds) {
 
 void give_up(const std::string& what, int error) {
   const std::string line = what + ": " + std::strerror(error < 0 ? -error : error);
-  if (setting_up) throw std::system_error(std::abs(error), std::generic_category(), what);
+  if (setting_up) throw NotSetUp(Error::from_errno(error, what));
   std::fprintf(stderr, "\nassay-bench: %s\n", line.c_str());
   // Once: keeping may itself go wrong.
   if (const auto keep = std::exchange(keep_figures, nullptr)) keep(line);

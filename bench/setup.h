@@ -143,6 +143,10 @@ inline std::unique_ptr<Backend> create_backend(unsigned sq_entries, unsigned cq_
   return create_backend(backend_options(sq_entries, cq_entries, choice), kernel);
 }
 
+/// Its loop, until a callback breaks it off or nothing is left to do.
+inline void run_until_done(Backend& backend) {
+  if (auto status = backend.loop(); !status) give_up("Backend::loop", status.error().code.value());
+}
 /// A turn of its loop, which waits until something was told.
 inline void turn_of(Backend& backend) {
   if (auto status = backend.loop(LoopMode::kOnce); !status) give_up("Backend::loop", status.error().code.value());

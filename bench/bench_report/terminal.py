@@ -34,34 +34,34 @@ def spread_text(bench: Bench) -> str:
     return "" if len(bench.samples) < 2 else f"\u00b1{share:.1f} %" if share < 9.95 else f"\u00b1{share:.0f} %"
 
 
-def cells(row: Row, bench: Bench) -> tuple[str, ...]:
-    """What a table says of a path, after its name."""
+def cells(row: Row, bench: Bench, repetitions: int) -> tuple[str, ...]:
+    """What a table says of a path, after its name. `repetitions` are those of the run."""
     return (figure(bench.ns), spread_text(bench), cpu_text(bench), _count_text(bench.cycles),
             _count_text(bench.instructions), small_figure(bench.calls), small_figure(bench.cqes_per_enter),
-            _speed_text(row, bench))
+            _speed_text(row, bench, repetitions))
 
 
 def _count_text(count: float | None) -> str:
     return "" if count is None else figure(count)
 
 
-def _speed_text(row: Row, bench: Bench) -> str:
-    """With the number of its repetitions where they are too few for its interval to be sure."""
+def _speed_text(row: Row, bench: Bench, repetitions: int) -> str:
+    """With the number of its repetitions where others of the run have more."""
     speed = ratios.speed(row, bench)
     if not speed:
         return ""
-    return str(speed) if speed.supported else f"{speed}, of {len(bench.samples)} only"
+    return str(speed) if len(bench.samples) == repetitions else f"{speed}, of {len(bench.samples)} only"
 
 
 HEADS = ("ns/op", "spread", "CPU ns", "cycles", "instructions", "calls/op", "CQEs/enter", "speed beside the first")
 
 
-def _table(rows: list[Row]) -> list[str]:
+def _table(rows: list[Row], repetitions: int) -> list[str]:
     lines: list[tuple[str, ...]] = [(f"setup, {rows[0].key.size_name}", "path", *HEADS)]
     for row in rows:
         for bench in row.benches:
             name = f"{row.key.setup}, {row.key.size}" if bench is row.baseline else ""
-            lines.append((name, bench.path, *cells(row, bench)))
+            lines.append((name, bench.path, *cells(row, bench, repetitions)))
     # A column that says nothing of any of them is left out.
     columns = [column for column in range(len(lines[0])) if any(line[column] for line in lines[1:])]
     widths = {column: max(len(line[column]) for line in lines) for column in columns}
@@ -80,7 +80,7 @@ def table(run: Run) -> str:
             sizes: dict[str, list[Row]] = {}
             for row in rows:
                 sizes.setdefault(row.key.size_name, []).append(row)
-            blocks += ["\n".join([f"{chapter}/{work}", *_table(same)]) for same in sizes.values()]
+            blocks += ["\n".join([f"{chapter}/{work}", *_table(same, run.repetitions)]) for same in sizes.values()]
     return "\n\n".join(blocks)
 
 

@@ -45,6 +45,13 @@ class AsioReads final : public ReadPath {
 std::vector<PeerPath> asio_io_uring_paths() {
   std::vector<PeerPath> paths = common_asio_paths("asio, io_uring");
   paths.push_back({"file_reads", "page_cache", "asio, io_uring", read_path_of<AsioReads>()});
+  for (PeerPath& path : paths) {
+    // Asio would throw, in words of its own.
+    path.make = [make = path.make](unsigned size) -> Result<std::unique_ptr<Path>> {
+      if (auto has_io_uring = kernel_has(IORING_OP_NOP, "IORING_OP_NOP"); !has_io_uring) return has_io_uring.error();
+      return make(size);
+    };
+  }
   return paths;
 }
 

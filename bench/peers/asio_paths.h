@@ -9,12 +9,15 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
+#include "assay/bench/peers/data_files.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
@@ -70,6 +73,41 @@ class AsioEvents final : public EventfdPath {
   std::vector<boost::asio::posix::basic_stream_descriptor<Executor>> descriptors_;
 };
 
+inline auto open_as(DataEventfds* /*files*/, Context& context, int fd) {
+  return boost::asio::posix::basic_stream_descriptor<Executor>(context.raw(), fd);
+}
+inline auto open_as(DataSockets* /*files*/, Context& context, int fd) {
+  using Protocol = boost::asio::local::stream_protocol;
+  return boost::asio::basic_stream_socket<Protocol, Executor>(context.raw(), Protocol(), fd);
+}
+
+/// Reads into memory of the user's, by an object each.
+template <typename Files>
+class AsioReadsAsItComes final : public DataPath<Files> {
+ public:
+  explicit AsioReadsAsItComes(unsigned fds) : DataPath<Files>(fds), memory_(fds) {
+    for (unsigned i = 0; i < fds; ++i) {
+      // It closes what it is given.
+      files_.push_back(open_as(static_cast<Files*>(nullptr), context_, ::dup(this->fd(i))));
+      read(i);
+    }
+  }
+
+ private:
+  void read(unsigned i) {
+    files_[i].async_read_some(boost::asio::buffer(memory_[i]), [this, i](const Code& error, std::size_t bytes) {
+      must_be_ok(error, "async_read_some");
+      if (this->take(i, memory_[i].data(), static_cast<std::ptrdiff_t>(bytes))) context_.stop();
+      read(i);
+    });
+  }
+  void run_loop() override { context_.run(); }
+
+  std::vector<std::array<char, kDataBufferBytes>> memory_;
+  Context context_;
+  std::vector<decltype(open_as(static_cast<Files*>(nullptr), std::declval<Context&>(), 0))> files_;
+};
+
 class AsioEcho final : public EchoPath {
  public:
   explicit AsioEcho(unsigned connections) : EchoPath(connections), memory_(connections) {
@@ -105,6 +143,8 @@ class AsioEcho final : public EchoPath {
 inline std::vector<PeerPath> common_asio_paths(const std::string& name) {
   return {{"events", "self_ping", name, path_of<AsioEvents>(Callback::kPings)},
           {"events", "undrained", name, path_of<AsioEvents>(Callback::kDrainsNothing)},
+          {"data", "eventfd", name, path_of<AsioReadsAsItComes<DataEventfds>>()},
+          {"data", "socketpair", name, path_of<AsioReadsAsItComes<DataSockets>>()},
           {"echo", "tcp", name, path_of<AsioEcho>()}};
 }
 

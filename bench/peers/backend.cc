@@ -13,10 +13,6 @@
 namespace assay::bench {
 namespace {
 
-void run_until_done(Backend& backend) {
-  if (auto status = backend.loop(); !status) give_up("Backend::loop", status.error().code.value());
-}
-
 enum class FileKind { kDescriptor, kRegistered };
 
 /// Each read is started again by its callback.

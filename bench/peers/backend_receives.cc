@@ -24,7 +24,7 @@ BufferPool create_pool(Backend& backend, unsigned count, std::size_t bytes) {
 /// Runs until a callback breaks it off, and returns how many completions there were.
 std::uint64_t run_loop_of(Backend& backend) {
   const std::uint64_t completed = backend.counters().requests.completions;
-  if (auto status = backend.loop(); !status) give_up("Backend::loop", status.error().code.value());
+  run_until_done(backend);
   return backend.counters().requests.completions - completed;
 }
 
@@ -34,8 +34,8 @@ class PooledReads final : public DataPath<Files> {
   explicit PooledReads(unsigned fds) : DataPath<Files>(fds) {
     const BufferPool pool = create_pool(*backend_, kMaxFds, kDataBufferBytes);
     for (unsigned i = 0; i < fds; ++i) {
-      ReceiveCallback told = [this, i](int res, ProvidedBuffer, bool more) {
-        if (more && this->take(i, res)) backend_->loop_break();
+      ReceiveCallback told = [this, i](int res, ProvidedBuffer data, bool more) {
+        if (more && this->take(i, data.data().data(), res)) backend_->loop_break();
       };
       if (Files::kAreSockets) {
         backend_->recv_each(this->fd(i), pool, 0, std::move(told));
@@ -58,7 +58,7 @@ class OwnMemoryReads final : public DataPath<Files> {
     for (unsigned i = 0; i < fds; ++i) {
       AllocateCallback allocate = [this, i] { return std::as_writable_bytes(std::span(memory_[i])); };
       RepeatedCallback told = [this, i](int res, bool more) {
-        if (more && this->take(i, res)) backend_->loop_break();
+        if (more && this->take(i, memory_[i].data(), res)) backend_->loop_break();
       };
       if (Files::kAreSockets) {
         backend_->recv_each(this->fd(i), std::move(allocate), 0, std::move(told));
@@ -88,7 +88,8 @@ class BackendEcho final : public EchoPath {
   }
 
  private:
-  void serve() override { count_cqes(run_loop_of(*backend_)); }
+  void serve() override { run_until_done(*backend_); }
+  std::uint64_t completions() const override { return backend_->counters().requests.completions; }
   void send(unsigned i, int received, ProvidedBuffer data) {
     check_received(received);
     const auto bytes = data.data();

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "assay/bench/call_counter.h"
 #include "assay/bench/peers/told_path.h"
 #include "assay/bench/setup.h"
 #include "assay/bench/socket_pairs.h"
@@ -25,40 +26,32 @@ inline constexpr unsigned kMaxConnections = 512;
 /// Connections over loopback with both their ends in this thread: the clients', which block, and a server's.
 class EchoClients {
  public:
-  explicit EchoClients(unsigned count) {
-    for (const Connection& connection : connect_over_loopback(count, SOCK_NONBLOCK)) {
-      prepare(connection.client);
-      prepare(connection.server);
-      clients_.push_back(connection.client);
-      servers_.push_back(connection.server);
-    }
-  }
-  EchoClients(const EchoClients&) = delete;
-  EchoClients& operator=(const EchoClients&) = delete;
-  ~EchoClients() {
-    for (const int fd : clients_) ::close(fd);
-    for (const int fd : servers_) {
-      if (fd >= 0) ::close(fd);
+  explicit EchoClients(unsigned count) : connections_(connect_over_loopback(count, SOCK_NONBLOCK)) {
+    for (const Connection& connection : connections_) {
+      prepare(connection.client.get());
+      prepare(connection.server.get());
     }
   }
 
   /// The server's end, non-blocking.
-  int server(unsigned i) const noexcept { return servers_[i]; }
+  int server(unsigned i) const noexcept { return connections_[i].server.get(); }
   /// The same for those who close it themselves.
-  int release_server(unsigned i) noexcept { return std::exchange(servers_[i], -1); }
+  int release_server(unsigned i) noexcept { return connections_[i].server.release(); }
 
   /// One message on each connection.
   void send(std::uint64_t round) {
-    for (std::uint32_t i = 0; i < clients_.size(); ++i) {
+    for (std::uint32_t i = 0; i < connections_.size(); ++i) {
       const Message message = message_of(round, i);
-      if (::send(clients_[i], message.data(), message.size(), 0) != kEchoBytes) give_up("a client's send", errno);
+      if (::send(connections_[i].client.get(), message.data(), message.size(), 0) != kEchoBytes)
+        give_up("a client's send", errno);
     }
   }
   /// Receives the echoes, and ends the program if one is not what was sent.
   void check(std::uint64_t round) {
-    for (std::uint32_t i = 0; i < clients_.size(); ++i) {
+    for (std::uint32_t i = 0; i < connections_.size(); ++i) {
       Message echo{};
-      if (::recv(clients_[i], echo.data(), echo.size(), MSG_WAITALL) != kEchoBytes) give_up("a client's recv", errno);
+      if (::recv(connections_[i].client.get(), echo.data(), echo.size(), MSG_WAITALL) != kEchoBytes)
+        give_up("a client's recv", errno);
       if (echo != message_of(round, i)) give_up("an echo", EIO);
     }
   }
@@ -78,8 +71,7 @@ class EchoClients {
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
   }
 
-  std::vector<int> clients_;
-  std::vector<int> servers_;
+  std::vector<Connection> connections_;
 };
 
 /// A path of an echo server. In a round each client sends, the server's loop runs until it knows that it has sent all
@@ -89,18 +81,23 @@ class EchoPath : public Path {
   Ran run(std::uint64_t rounds) final {
     Ran ran;
     cqes_ = 0;
+    const std::uint64_t completions_before = completions();
     for (; rounds != 0; --rounds) {
       ++round_;
-      clients_.send(round_);
+      {
+        const Uncounted clients;
+        clients_.send(round_);
+      }
       to_echo_ = connections_;
       const auto start = std::chrono::steady_clock::now();
       serve();
       ran.time += std::chrono::steady_clock::now() - start;
       if (to_echo_ != 0) give_up("echoes that were not sent", EIO);
+      const Uncounted clients;
       clients_.check(round_);
       ran.operations += connections_;
     }
-    ran.cqes = cqes_;
+    ran.cqes = cqes_ + completions() - completions_before;
     return ran;
   }
 
@@ -109,8 +106,9 @@ class EchoPath : public Path {
 
   /// Runs the loop until `echoed` has said that it was the last.
   virtual void serve() = 0;
+  /// Completions that its ring has had, where the loop counts them.
+  virtual std::uint64_t completions() const { return 0; }
 
-  unsigned connections() const noexcept { return connections_; }
   int fd(unsigned i) const noexcept { return clients_.server(i); }
   int release_fd(unsigned i) noexcept { return clients_.release_server(i); }
   bool is_done() const noexcept { return to_echo_ == 0; }

@@ -1,4 +1,5 @@
-// Raw epoll, level-triggered, with a read(2), recv(2) or send(2) for each descriptor that is ready.
+// Raw epoll, level-triggered where nothing else is said, with a read(2), recv(2) or send(2) for each descriptor that is
+// ready.
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,10 +16,12 @@
 namespace assay::bench {
 namespace {
 
+constexpr unsigned kLevel = EPOLLIN;
+
 class EpollEvents final : public EventfdPath {
  public:
-  EpollEvents(unsigned fds, Callback callback) : EventfdPath(fds, callback) {
-    for (unsigned i = 0; i < fds; ++i) set_.add(fd(i), i);
+  EpollEvents(unsigned fds, Callback callback, unsigned events) : EventfdPath(fds, callback) {
+    for (unsigned i = 0; i < fds; ++i) set_.add(fd(i), i, events);
   }
 
  private:
@@ -41,7 +44,9 @@ class EpollReads final : public DataPath<Files> {
  private:
   void run_loop() override {
     while (!this->is_enough()) {
-      set_.wait([this](unsigned i) { this->take(i, Files::read(this->fd(i), memory_.data(), memory_.size())); });
+      set_.wait([this](unsigned i) {
+        this->take(i, memory_.data(), Files::read(this->fd(i), memory_.data(), memory_.size()));
+      });
     }
   }
 
@@ -73,8 +78,9 @@ class EpollEcho final : public EchoPath {
 }  // namespace
 
 std::vector<PeerPath> epoll_paths() {
-  return {{"events", "self_ping", "epoll", path_of<EpollEvents>(Callback::kPings)},
-          {"events", "undrained", "epoll", path_of<EpollEvents>(Callback::kDrainsNothing)},
+  return {{"events", "self_ping", "epoll", path_of<EpollEvents>(Callback::kPings, kLevel)},
+          {"events", "self_ping", "epoll, edges", path_of<EpollEvents>(Callback::kPings, kLevel | EPOLLET)},
+          {"events", "undrained", "epoll", path_of<EpollEvents>(Callback::kDrainsNothing, kLevel)},
           {"data", "eventfd", "epoll", path_of<EpollReads<DataEventfds>>()},
           {"data", "socketpair", "epoll", path_of<EpollReads<DataSockets>>()},
           {"echo", "tcp", "epoll", path_of<EpollEcho>()}};

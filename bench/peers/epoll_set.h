@@ -9,7 +9,7 @@
 
 namespace assay::bench {
 
-/// An epoll descriptor whose members are watched for data, level-triggered, and known by a number.
+/// An epoll descriptor whose members are watched for data, and known by a number.
 class EpollSet {
  public:
   static constexpr unsigned kEventsAtATime = 1024;
@@ -21,8 +21,9 @@ class EpollSet {
   EpollSet& operator=(const EpollSet&) = delete;
   ~EpollSet() { ::close(fd_); }
 
-  void add(int fd, unsigned i) {
-    epoll_event event{.events = EPOLLIN, .data = {.u32 = i}};
+  /// Level-triggered, or, with EPOLLET, told of only when more has come.
+  void add(int fd, unsigned i, unsigned events = EPOLLIN) {
+    epoll_event event{.events = events, .data = {.u32 = i}};
     if (::epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) != 0) give_up("epoll_ctl", errno);
   }
   /// Waits until some are ready, and calls `visit` with the number of each.

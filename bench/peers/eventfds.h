@@ -1,12 +1,12 @@
 #pragma once
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <vector>
 
+#include "assay/bench/eventfd.h"
 #include "assay/bench/peers/told_path.h"
 #include "assay/bench/setup.h"
 #include "assay/bench/socket_pairs.h"
@@ -22,25 +22,17 @@ class Eventfds {
  public:
   explicit Eventfds(unsigned count) : told_(count) {
     raise_descriptor_limit();
-    for (unsigned i = 0; i < count; ++i) {
-      fds_.push_back(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
-      if (fds_.back() < 0) give_up("eventfd", errno);
-    }
-  }
-  Eventfds(const Eventfds&) = delete;
-  Eventfds& operator=(const Eventfds&) = delete;
-  ~Eventfds() {
-    for (const int fd : fds_) ::close(fd);
+    for (unsigned i = 0; i < count; ++i) fds_.emplace_back(1);
   }
 
-  unsigned size() const noexcept { return static_cast<unsigned>(fds_.size()); }
-  int operator[](unsigned i) const noexcept { return fds_[i]; }
+  int operator[](unsigned i) const noexcept { return fds_[i].fd(); }
 
   /// What whoever is told that it is readable does: reads what it wrote the last time, and writes again.
   void ping(unsigned i) {
     std::uint64_t count = 0;
-    if (::read(fds_[i], &count, sizeof count) != sizeof count || count != 1) give_up("a ping", EIO);
-    if (::write(fds_[i], &count, sizeof count) != sizeof count) give_up("write", errno);
+    const int fd = fds_[i].fd();
+    if (::read(fd, &count, sizeof count) != sizeof count || count != 1) give_up("a ping", EIO);
+    if (::write(fd, &count, sizeof count) != sizeof count) give_up("write", errno);
     ++told_[i];
   }
   /// Takes note only, so that it stays readable.
@@ -53,7 +45,7 @@ class Eventfds {
   }
 
  private:
-  std::vector<int> fds_;
+  std::vector<Eventfd> fds_;
   std::vector<std::uint64_t> told_;
 };
 
@@ -66,7 +58,6 @@ class EventfdPath : public ToldPath {
   EventfdPath(unsigned fds, Callback callback) : ToldPath(fds), fds_(fds), callback_(callback) {}
 
   int fd(unsigned i) const noexcept { return fds_[i]; }
-  const Eventfds& fds() const noexcept { return fds_; }
   /// What a callback does. True when the loop may end.
   bool tell(unsigned i) {
     callback_ == Callback::kPings ? fds_.ping(i) : fds_.leave_readable(i);

@@ -1,4 +1,4 @@
-// libev, on epoll: watchers of descriptors, timers, and an echo server.
+// libev, on epoll: watchers of descriptors, also those whose callback reads, timers, and an echo server.
 
 #include <ev.h>
 #include <sys/socket.h>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "assay/bench/peers/data_files.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
@@ -57,6 +58,29 @@ class LibevEvents final : public EventfdPath {
   void run_loop() override { ev_run(loop_.get(), 0); }
 
   std::vector<Watcher> watchers_;
+  Loop loop_ = create_loop();
+};
+
+template <typename Files>
+class LibevReads final : public DataPath<Files> {
+ public:
+  explicit LibevReads(unsigned fds) : DataPath<Files>(fds), watchers_(fds) {
+    for (unsigned i = 0; i < fds; ++i) {
+      watchers_[i].i = i;
+      watch(loop_, this->fd(i), readable, watchers_[i], this);
+    }
+  }
+
+ private:
+  static void readable(struct ev_loop* loop, ev_io* io, int /*events*/) {
+    LibevReads& path = *static_cast<LibevReads*>(io->data);
+    const ssize_t bytes = Files::read(io->fd, path.memory_.data(), path.memory_.size());
+    if (path.take(number_of(io), path.memory_.data(), bytes)) ev_break(loop, EVBREAK_ALL);
+  }
+  void run_loop() override { ev_run(loop_.get(), 0); }
+
+  std::vector<Watcher> watchers_;
+  std::array<char, kDataBufferBytes> memory_{};
   Loop loop_ = create_loop();
 };
 
@@ -123,6 +147,8 @@ class LibevTimers {
 std::vector<PeerPath> libev_paths() {
   return {{"events", "self_ping", "libev", path_of<LibevEvents>(Callback::kPings)},
           {"events", "undrained", "libev", path_of<LibevEvents>(Callback::kDrainsNothing)},
+          {"data", "eventfd", "libev", path_of<LibevReads<DataEventfds>>()},
+          {"data", "socketpair", "libev", path_of<LibevReads<DataSockets>>()},
           {"echo", "tcp", "libev", path_of<LibevEcho>()},
           {"timer_move", "random", "libev", path_of<MovedTimers<LibevTimers>>()},
           {"timer_fire", "random", "libev", path_of<FiredTimers<LibevTimers>>()}};

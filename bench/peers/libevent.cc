@@ -1,8 +1,10 @@
-// libevent: persistent events, timers, and echo servers of plain events and of bufferevents.
+// libevent: persistent events, also those whose callback reads, timers, and echo servers of plain events and of
+// bufferevents.
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <sys/socket.h>
 #include <array>
 #include <cerrno>
@@ -12,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "assay/bench/peers/data_files.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
@@ -49,18 +52,20 @@ struct Watched {
 };
 
 template <typename P>
-Event watch(const Base& base, int fd, event_callback_fn callback, Watched<P>& watched) {
-  Event one(event_new(base.get(), fd, EV_READ | EV_PERSIST, callback, &watched));
+Event watch(const Base& base, int fd, event_callback_fn callback, Watched<P>& watched, short edges = 0) {
+  const auto what = static_cast<short>(EV_READ | EV_PERSIST | edges);
+  Event one(event_new(base.get(), fd, what, callback, &watched));
   if (!one || event_add(one.get(), nullptr) != 0) give_up("event_add", ENOMEM);
   return one;
 }
 
 class LibeventEvents final : public EventfdPath {
  public:
-  LibeventEvents(unsigned fds, Callback callback) : EventfdPath(fds, callback), watched_(fds) {
+  /// `edges` is EV_ET or 0.
+  LibeventEvents(unsigned fds, Callback callback, short edges) : EventfdPath(fds, callback), watched_(fds) {
     for (unsigned i = 0; i < fds; ++i) {
       watched_[i] = {this, i};
-      events_.push_back(watch(base_, fd(i), told, watched_[i]));
+      events_.push_back(watch(base_, fd(i), told, watched_[i], edges));
     }
   }
 
@@ -72,6 +77,31 @@ class LibeventEvents final : public EventfdPath {
   void run_loop() override { event_base_dispatch(base_.get()); }
 
   std::vector<Watched<LibeventEvents>> watched_;
+  Base base_ = create_base();
+  std::vector<Event> events_;
+};
+
+template <typename Files>
+class LibeventReads final : public DataPath<Files> {
+ public:
+  explicit LibeventReads(unsigned fds) : DataPath<Files>(fds), watched_(fds) {
+    for (unsigned i = 0; i < fds; ++i) {
+      watched_[i] = {this, i};
+      events_.push_back(watch(base_, this->fd(i), readable, watched_[i]));
+    }
+  }
+
+ private:
+  static void readable(evutil_socket_t fd, short /*what*/, void* argument) {
+    const auto* watched = static_cast<Watched<LibeventReads>*>(argument);
+    LibeventReads& path = *watched->path;
+    const ssize_t bytes = Files::read(fd, path.memory_.data(), path.memory_.size());
+    if (path.take(watched->i, path.memory_.data(), bytes)) event_base_loopbreak(path.base_.get());
+  }
+  void run_loop() override { event_base_dispatch(base_.get()); }
+
+  std::vector<Watched<LibeventReads>> watched_;
+  std::array<char, kDataBufferBytes> memory_{};
   Base base_ = create_base();
   std::vector<Event> events_;
 };
@@ -144,11 +174,15 @@ class BuffereventEcho final : public EchoPath {
 
 class LibeventTimers {
  public:
-  explicit LibeventTimers(unsigned count) {
-    for (unsigned i = 0; i < count; ++i) {
-      timers_.emplace_back(evtimer_new(base_.get(), fire, this));
-      if (!timers_.back()) give_up("evtimer_new", ENOMEM);
+  explicit LibeventTimers(unsigned count) : timers_(count) {
+    for (event& timer : timers_) {
+      if (evtimer_assign(&timer, base_.get(), fire, this) != 0) give_up("evtimer_assign", EINVAL);
     }
+  }
+  LibeventTimers(const LibeventTimers&) = delete;
+  LibeventTimers& operator=(const LibeventTimers&) = delete;
+  ~LibeventTimers() {
+    for (event& timer : timers_) evtimer_del(&timer);
   }
 
   /// In a callback, within which the clock is not read again: event_add takes the loop's time.
@@ -161,13 +195,13 @@ class LibeventTimers {
   void start(unsigned i, std::chrono::nanoseconds delay) {
     const auto us = std::chrono::duration_cast<std::chrono::microseconds>(delay).count();
     const timeval after{.tv_sec = us / 1'000'000, .tv_usec = us % 1'000'000};
-    if (evtimer_add(timers_[i].get(), &after) != 0) give_up("evtimer_add", ENOMEM);
+    if (evtimer_add(&timers_[i], &after) != 0) give_up("evtimer_add", ENOMEM);
   }
   void fire_all() {
     if (event_base_dispatch(base_.get()) < 0) give_up("event_base_dispatch", EIO);
   }
   std::uint64_t fired() const noexcept { return fired_; }
-  bool armed(unsigned i) const noexcept { return evtimer_pending(timers_[i].get(), nullptr) != 0; }
+  bool armed(unsigned i) const noexcept { return evtimer_pending(&timers_[i], nullptr) != 0; }
 
  private:
   static void fire(evutil_socket_t /*fd*/, short /*what*/, void* argument) {
@@ -179,15 +213,18 @@ class LibeventTimers {
   }
 
   Base base_ = create_base();
-  std::vector<Event> timers_;
+  std::vector<event> timers_;
   std::uint64_t fired_ = 0;
 };
 
 }  // namespace
 
 std::vector<PeerPath> libevent_paths() {
-  return {{"events", "self_ping", "libevent", path_of<LibeventEvents>(Callback::kPings)},
-          {"events", "undrained", "libevent", path_of<LibeventEvents>(Callback::kDrainsNothing)},
+  return {{"events", "self_ping", "libevent", path_of<LibeventEvents>(Callback::kPings, short{0})},
+          {"events", "self_ping", "libevent, edges", path_of<LibeventEvents>(Callback::kPings, short{EV_ET})},
+          {"events", "undrained", "libevent", path_of<LibeventEvents>(Callback::kDrainsNothing, short{0})},
+          {"data", "eventfd", "libevent", path_of<LibeventReads<DataEventfds>>()},
+          {"data", "socketpair", "libevent", path_of<LibeventReads<DataSockets>>()},
           {"echo", "tcp", "libevent", path_of<LibeventEcho>()},
           {"echo", "tcp", "libevent, bufferevent", path_of<BuffereventEcho>()},
           {"timer_move", "random", "libevent", path_of<MovedTimers<LibeventTimers>>()},

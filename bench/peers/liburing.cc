@@ -138,10 +138,9 @@ class EpollRequest final : public EventfdPath {
 
 auto epoll_request(Callback callback) {
   return [callback](unsigned fds) -> Result<std::unique_ptr<Path>> {
-    io_uring_probe* probe = io_uring_get_probe();
-    const bool is_there = probe != nullptr && io_uring_opcode_supported(probe, uapi::kOpEpollWait) != 0;
-    io_uring_free_probe(probe);
-    if (!is_there) return Error::from_errno(EOPNOTSUPP, "IORING_OP_EPOLL_WAIT (since Linux 6.15)");
+    if (auto is_there = kernel_has(uapi::kOpEpollWait, "IORING_OP_EPOLL_WAIT (since Linux 6.15)"); !is_there) {
+      return is_there.error();
+    }
     return std::unique_ptr<Path>(new EpollRequest(fds, callback));
   };
 }

@@ -35,7 +35,7 @@ class SingleReads final : public DataPath<Files> {
         const auto i = static_cast<unsigned>(cqe.user_data);
         to_arm_.push_back(i);
         // What a read of a file says that is O_NONBLOCK, rather than wait.
-        if (cqe.res != -EAGAIN) this->take(i, cqe.res);
+        if (cqe.res != -EAGAIN) this->take(i, memory_[i].data(), cqe.res);
       }));
     }
   }
@@ -106,8 +106,10 @@ class MultishotReads final : public DataPath<Files> {
     while (!this->is_enough()) {
       this->count_cqes(ring_.turn(1, [this](const io_uring_cqe& cqe) {
         const auto i = static_cast<unsigned>(cqe.user_data);
-        this->take(i, cqe.res);
-        buffers_.give_back(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+        if (cqe.res < 0) give_up("a multishot request", cqe.res);
+        const unsigned id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+        this->take(i, buffers_.data(id), cqe.res);
+        buffers_.give_back(id);
         if ((cqe.flags & IORING_CQE_F_MORE) == 0) arm(i);
       }));
       buffers_.publish();
@@ -129,10 +131,9 @@ class MultishotReads final : public DataPath<Files> {
 };
 
 Result<std::unique_ptr<Path>> multishot_reads(unsigned fds) {
-  io_uring_probe* probe = io_uring_get_probe();
-  const bool is_there = probe != nullptr && io_uring_opcode_supported(probe, uapi::kOpReadMultishot) != 0;
-  io_uring_free_probe(probe);
-  if (!is_there) return Error::from_errno(EOPNOTSUPP, "IORING_OP_READ_MULTISHOT (since Linux 6.7)");
+  if (auto is_there = kernel_has(uapi::kOpReadMultishot, "IORING_OP_READ_MULTISHOT (since Linux 6.7)"); !is_there) {
+    return is_there.error();
+  }
   return std::unique_ptr<Path>(new MultishotReads<DataEventfds>(fds));
 }
 

@@ -1,5 +1,7 @@
-// libuv: reads of files, which its threads do, polls, timers, and an echo server of its TCP streams.
+// libuv: reads of files, which its threads do, polls, also those whose callback reads, streams, timers, and an echo
+// server of its TCP streams.
 
+#include <unistd.h>
 #include <uv.h>
 #include <array>
 #include <cerrno>
@@ -7,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "assay/bench/peers/data_files.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
 #include "assay/bench/peers/peers.h"
@@ -103,6 +106,65 @@ class LibuvEvents final : public EventfdPath {
   Loop loop_;
 };
 
+/// Eventfds, of which libuv has no streams: the callback reads.
+class LibuvPolledReads final : public DataPath<DataEventfds> {
+ public:
+  explicit LibuvPolledReads(unsigned fds) : DataPath(fds), polls_(fds) {
+    for (unsigned i = 0; i < fds; ++i) {
+      must_be_ok(uv_poll_init(loop_.raw(), &polls_[i], fd(i)), "uv_poll_init");
+      polls_[i].data = this;
+      must_be_ok(uv_poll_start(&polls_[i], UV_READABLE, readable), "uv_poll_start");
+    }
+  }
+
+ private:
+  static void readable(uv_poll_t* poll, int status, int /*events*/) {
+    must_be_ok(status, "uv_poll_start");
+    auto& path = *static_cast<LibuvPolledReads*>(poll->data);
+    const auto i = static_cast<unsigned>(poll - path.polls_.data());
+    const ssize_t bytes = DataEventfds::read(path.fd(i), path.memory_.data(), path.memory_.size());
+    if (path.take(i, path.memory_.data(), bytes)) path.loop_.stop();
+  }
+  void run_loop() override { loop_.run(); }
+
+  std::vector<uv_poll_t> polls_;
+  std::array<char, kDataBufferBytes> memory_{};
+  Loop loop_;
+};
+
+/// Sockets of the Unix kind, which are libuv's pipes.
+class LibuvStreamReads final : public DataPath<DataSockets> {
+ public:
+  explicit LibuvStreamReads(unsigned fds) : DataPath(fds), streams_(fds) {
+    for (unsigned i = 0; i < fds; ++i) {
+      uv_pipe_t& pipe = streams_[i];
+      must_be_ok(uv_pipe_init(loop_.raw(), &pipe, 0), "uv_pipe_init");
+      // It closes what it is given.
+      must_be_ok(uv_pipe_open(&pipe, ::dup(fd(i))), "uv_pipe_open");
+      pipe.data = this;
+      must_be_ok(uv_read_start(reinterpret_cast<uv_stream_t*>(&pipe), allocate, received), "uv_read_start");
+    }
+  }
+
+ private:
+  static void allocate(uv_handle_t* handle, std::size_t /*suggested_bytes*/, uv_buf_t* buffer) {
+    auto& path = *static_cast<LibuvStreamReads*>(handle->data);
+    *buffer = uv_buf_init(path.memory_.data(), path.memory_.size());
+  }
+  static void received(uv_stream_t* stream, ssize_t bytes, const uv_buf_t* buffer) {
+    // A read that found nothing, which libuv tells of.
+    if (bytes == 0) return;
+    auto& path = *static_cast<LibuvStreamReads*>(stream->data);
+    const auto i = static_cast<unsigned>(reinterpret_cast<uv_pipe_t*>(stream) - path.streams_.data());
+    if (path.take(i, buffer->base, bytes)) path.loop_.stop();
+  }
+  void run_loop() override { loop_.run(); }
+
+  std::vector<uv_pipe_t> streams_;
+  std::array<char, kDataBufferBytes> memory_{};
+  Loop loop_;
+};
+
 /// What was received is written at once, as uv_write would, but without a request for what there is room for.
 class LibuvEcho final : public EchoPath {
  public:
@@ -175,6 +237,8 @@ std::vector<PeerPath> libuv_paths() {
   return {{"file_reads", "page_cache", "libuv (threads)", read_path_of<LibuvReads>()},
           {"events", "self_ping", "libuv", path_of<LibuvEvents>(Callback::kPings)},
           {"events", "undrained", "libuv", path_of<LibuvEvents>(Callback::kDrainsNothing)},
+          {"data", "eventfd", "libuv", path_of<LibuvPolledReads>()},
+          {"data", "socketpair", "libuv", path_of<LibuvStreamReads>()},
           {"echo", "tcp", "libuv", path_of<LibuvEcho>()},
           {"timer_move", "random", "libuv", path_of<MovedTimers<LibuvTimers>>()},
           {"timer_fire", "random", "libuv", path_of<FiredTimers<LibuvTimers>>()}};

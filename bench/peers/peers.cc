@@ -3,9 +3,22 @@
 #include "assay/bench/peers/peers.h"
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 
+#include "assay/bench/setup.h"
+
 namespace assay::bench {
+
+Result<void> kernel_has(int opcode, const char* name) {
+  const auto ring = LiburingRing::create(1, 2, kPlainRing);
+  if (!ring) return ring.error();
+  io_uring_probe* probe = io_uring_get_probe_ring((*ring)->raw());
+  const bool is_there = probe != nullptr && io_uring_opcode_supported(probe, opcode) != 0;
+  io_uring_free_probe(probe);
+  return is_there ? Result<void>() : Error::from_errno(EOPNOTSUPP, name);
+}
+
 namespace {
 
 struct Work {
@@ -18,7 +31,7 @@ struct Work {
   /// What the others' ratios refer to.
   std::string baseline;
   bool times_itself = false;
-  /// At the largest size, where the runner's own choice would be a single round; 0 for none.
+  /// At all sizes but 1, where the runner's own choice would be a single round; 0 for none.
   unsigned least_rounds = 0;
 };
 

@@ -27,6 +27,9 @@ auto path_of(Arguments... arguments) {
   };
 }
 
+/// Why the kernel has no such opcode, or no io_uring at all. `name` says what it is and since when.
+Result<void> kernel_has(int opcode, const char* name);
+
 // Each peer has a file, or two. The paths of a work are measured in the order in which peers.cc calls these.
 std::vector<PeerPath> epoll_paths();
 std::vector<PeerPath> liburing_paths();

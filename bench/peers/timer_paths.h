@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "assay/bench/bench_list.h"
+#include "assay/bench/call_counter.h"
 #include "assay/bench/setup.h"
 
 namespace assay::bench {
@@ -34,8 +35,7 @@ class TimerDelays {
 //
 //   explicit Timers(unsigned count);
 //   // Calls `start_them` where starting a timer does not read the clock, in a callback if that takes one. A turn of
-//   the
-//   // loop belongs to it.
+//   // the loop belongs to it.
 //   void in_loop(auto start_them);
 //   // Arms the timer, or moves it when it is armed, by what the peer has for that.
 //   void start(unsigned i, std::chrono::nanoseconds delay);
@@ -89,11 +89,14 @@ class FiredTimers final : public Path {
     Ran ran;
     for (; rounds != 0; --rounds) {
       const std::uint64_t fired_before = timers_.fired();
-      timers_.in_loop([this] {
-        for (unsigned i = 0; i < count_; ++i) timers_.start(i, delays_.next());
-      });
-      if (timers_.fired() != fired_before) give_up("a timer that fired too soon to be measured", EIO);
-      std::this_thread::sleep_for(kLongest + kCoarseness);
+      {
+        const Uncounted arming;
+        timers_.in_loop([this] {
+          for (unsigned i = 0; i < count_; ++i) timers_.start(i, delays_.next());
+        });
+        if (timers_.fired() != fired_before) give_up("a timer that fired too soon to be measured", EIO);
+        std::this_thread::sleep_for(kLongest + kCoarseness);
+      }
       const auto start = std::chrono::steady_clock::now();
       timers_.fire_all();
       ran.time += std::chrono::steady_clock::now() - start;

@@ -30,7 +30,6 @@ class ToldPath : public Path {
   /// Ends the program if somebody was left out.
   virtual void check(std::uint64_t told) { static_cast<void>(told); }
 
-  unsigned size() const noexcept { return size_; }
   /// A callback was called. True when the loop may end.
   bool count() noexcept { return ++told_ >= goal_; }
   bool is_enough() const noexcept { return told_ >= goal_; }
