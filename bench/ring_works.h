@@ -1,16 +1,16 @@
 #pragma once
 
 #include <poll.h>
-#include <sys/mman.h>
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "assay/bench/block_file.h"
+#include "assay/bench/buffer_ring.h"
 #include "assay/bench/eventfd.h"
 #include "assay/bench/grid.h"
 #include "assay/bench/socket_pairs.h"
@@ -143,43 +143,6 @@ class WriteWork {
   Blocks blocks_{kMostRequests / 2};
 };
 
-/// A ring of buffers for the kernel to pick from, a message's size each.
-class MessageBuffers {
- public:
-  static constexpr unsigned kCount = 256;
-
-  template <typename R>
-  explicit MessageBuffers(R& ring) {
-    constexpr std::size_t kBytes = kCount * (sizeof(io_uring_buf) + kMessageBytes);
-    void* memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) give_up("mmap", errno);
-    ring_.reset(static_cast<io_uring_buf_ring*>(memory));
-    data_ = static_cast<char*>(memory) + kCount * sizeof(io_uring_buf);
-    io_uring_buf_reg request{};
-    request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
-    request.ring_entries = kCount;
-    if (const int result = ring.register_buffer_ring(request); result < 0) give_up("registering a buffer ring", result);
-    for (unsigned id = 0; id < kCount; ++id) give_back(id << IORING_CQE_BUFFER_SHIFT);
-  }
-  const char* data(unsigned cqe_flags) const { return data_ + (cqe_flags >> IORING_CQE_BUFFER_SHIFT) * kMessageBytes; }
-  void give_back(unsigned cqe_flags) {
-    const unsigned id = cqe_flags >> IORING_CQE_BUFFER_SHIFT;
-    io_uring_buf_ring_add(ring_.get(), data_ + id * kMessageBytes, kMessageBytes, static_cast<unsigned short>(id),
-                          kCount - 1, 0);
-    io_uring_buf_ring_advance(ring_.get(), 1);
-  }
-
- private:
-  struct Unmap {
-    void operator()(io_uring_buf_ring* memory) const {
-      ::munmap(memory, kCount * (sizeof(io_uring_buf) + kMessageBytes));
-    }
-  };
-
-  std::unique_ptr<io_uring_buf_ring, Unmap> ring_;
-  char* data_ = nullptr;
-};
-
 /// What is sent through each pair: a number that counts up, so that what a buffer had before is not taken for it.
 class Messages {
  public:
@@ -225,7 +188,7 @@ class MessageWork {
         messages_(cell.batch),
         received_(cell.batch),
         receives_(cell.batch) {
-    if (cell.with.provided) provided_ = std::make_unique<MessageBuffers>(ring);
+    if (cell.with.provided) provided_.emplace(ring, kMostRequests, kMessageBytes);
   }
   void prepare(unsigned batch) {
     for (unsigned i = 0; i < batch; ++i) {
@@ -250,8 +213,10 @@ class MessageWork {
       return;
     }
     if (cqe.res < 0) give_up("a receive that goes on (multishot, since Linux 6.0)", cqe.res);
-    messages_.check(i, provided_->data(cqe.flags), cqe.res);
-    provided_->give_back(cqe.flags);
+    const unsigned id = BufferRing::id_of(cqe.flags);
+    messages_.check(i, provided_->data(id), cqe.res);
+    provided_->give_back(id);
+    provided_->publish();
   }
 
  private:
@@ -276,7 +241,7 @@ class MessageWork {
   R& ring_;
   SocketPairs pairs_;
   Target target_;
-  std::unique_ptr<MessageBuffers> provided_;
+  std::optional<BufferRing> provided_;
   Messages messages_;
   std::vector<std::array<char, kMessageBytes>> received_;
   std::vector<std::uint8_t> receives_;  // whether a receive is in flight

@@ -1,7 +1,6 @@
 // Raw liburing, on a deferred ring, where data is handed over: a request each, multishot requests out of a ring of
 // buffers, and an echo server of these.
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <array>
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "assay/backend/uapi.h"
+#include "assay/bench/buffer_ring.h"
 #include "assay/bench/peers/data_files.h"
 #include "assay/bench/peers/echo_clients.h"
 #include "assay/bench/peers/eventfds.h"
@@ -54,45 +54,6 @@ class SingleReads final : public DataPath<Files> {
   LiburingRing ring_{kMaxFds, kFdsCqEntries, kDeferredRing};
 };
 
-/// A ring of buffers, of group 0, that requests of a LiburingRing take from.
-class BufferRing {
- public:
-  BufferRing(LiburingRing& ring, unsigned count, std::size_t bytes) : count_(count), bytes_(bytes) {
-    all_bytes_ = count * (sizeof(io_uring_buf) + bytes);
-    void* memory = ::mmap(nullptr, all_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) give_up("mmap", errno);
-    buffers_ = static_cast<io_uring_buf_ring*>(memory);
-    data_ = static_cast<char*>(memory) + count * sizeof(io_uring_buf);
-    io_uring_buf_reg request{};
-    request.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
-    request.ring_entries = count;
-    if (const int result = io_uring_register_buf_ring(ring.raw(), &request, 0); result < 0) {
-      give_up("io_uring_register_buf_ring", result);
-    }
-    for (unsigned id = 0; id < count; ++id) give_back(id);
-    publish();
-  }
-  BufferRing(const BufferRing&) = delete;
-  BufferRing& operator=(const BufferRing&) = delete;
-  ~BufferRing() { ::munmap(buffers_, all_bytes_); }
-
-  char* data(unsigned id) noexcept { return data_ + id * bytes_; }
-  void give_back(unsigned id) {
-    io_uring_buf_ring_add(buffers_, data(id), static_cast<unsigned>(bytes_), static_cast<unsigned short>(id),
-                          static_cast<int>(count_ - 1), given_back_++);
-  }
-  /// Shows the kernel those that were given back since.
-  void publish() { io_uring_buf_ring_advance(buffers_, std::exchange(given_back_, 0)); }
-
- private:
-  unsigned count_;
-  std::size_t bytes_;
-  std::size_t all_bytes_ = 0;
-  io_uring_buf_ring* buffers_ = nullptr;
-  char* data_ = nullptr;
-  int given_back_ = 0;
-};
-
 /// A multishot request each, out of one ring of buffers.
 template <typename Files>
 class MultishotReads final : public DataPath<Files> {
@@ -107,7 +68,7 @@ class MultishotReads final : public DataPath<Files> {
       this->count_cqes(ring_.turn(1, [this](const io_uring_cqe& cqe) {
         const auto i = static_cast<unsigned>(cqe.user_data);
         if (cqe.res < 0) give_up("a multishot request", cqe.res);
-        const unsigned id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+        const unsigned id = BufferRing::id_of(cqe.flags);
         this->take(i, buffers_.data(id), cqe.res);
         buffers_.give_back(id);
         if ((cqe.flags & IORING_CQE_F_MORE) == 0) arm(i);
@@ -165,7 +126,7 @@ class LiburingEcho final : public EchoPath {
   void received(const io_uring_cqe& cqe) {
     check_received(cqe.res);
     const auto i = static_cast<unsigned>(cqe.user_data);
-    const unsigned id = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
+    const unsigned id = BufferRing::id_of(cqe.flags);
     io_uring_sqe* sqe = ring_.sqe();
     io_uring_prep_send(sqe, fd(i), buffers_.data(id), static_cast<std::size_t>(cqe.res), MSG_NOSIGNAL);
     sqe->user_data = kSend | id;
