@@ -2,7 +2,7 @@ import json
 import unittest
 
 from bench_report import comparison, mann_whitney
-from bench_report.constructed_runs import changed, document, path_lines
+from bench_report.constructed_runs import CUTS, changed, cut, document, path_lines
 from bench_report.endings import BadUsage
 from bench_report.measurements import parse
 
@@ -91,6 +91,19 @@ class ComparisonTest(unittest.TestCase):
         self.assertEqual(told.only_old, [])
         self.assertRegex(comparison.text(told, run_of(self.old), run_of(more)),
                          r"\d+ benches are only in the new run: paths/read/")
+
+    def test_runs_may_end_anywhere(self):
+        for words, kept in CUTS.items():
+            part = cut(self.new, kept)
+            for old, new in ((self.old, part), (part, self.old), (part, part)):
+                with self.subTest(words):
+                    told = compared(old, new, threshold=0)
+                    self.assertEqual((told.slower, told.faster), ([], []))
+                    self.assertIn("compared", comparison.text(told, run_of(old), run_of(new)))
+                    try:
+                        compared(old, new, of_ratios=True)
+                    except BadUsage as error:
+                        self.assertIn("beside a baseline", str(error))
 
     def test_another_kernel_is_told(self):
         other = run_of(document(path_lines(["nop"]), kernel="6.19.0"))
