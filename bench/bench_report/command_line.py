@@ -21,7 +21,7 @@ Measures submission paths (liburing, Ring, Backend), whole pieces of work beside
 itself costs; says what came of it in a table and in words."""
 _EPILOGUE = """\
 commands:
-  assay bench [quick|full] [OPTION ...]                  measures; quick takes a minute, full some twenty
+  assay bench [quick|full] [OPTION ...]                  measures; quick in under a minute, full in about 20
   assay bench show FILE.json [--html FILE]               shows an earlier run
   assay bench compare OLD.json NEW.json [OPTION ...]     which benches became slower or faster?
 
@@ -35,9 +35,14 @@ status: 0 done; 1 nothing could be measured, or measuring was given up (what was
 `compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted (what
 was measured is shown). bench/README.md says more."""
 _COMPARE_DESCRIPTION = """\
-Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench counts as slower or faster if its median
-changed by more than the threshold and the test calls that significant among so many benches: of all that are told, one in
-twenty may be by chance (Benjamini and Hochberg's rule at 0.05), where each by itself would be one in twenty of all."""
+Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench is slower or faster if its median changed by
+more than the threshold and that is significant among so many benches: of all that are told, at most one in twenty is so
+by chance, on average (the rule of Benjamini and Hochberg, at 0.05). What would be significant only if it were the only
+bench is told as perhaps slower or faster, and does not count: one in twenty of all that are compared would be."""
+_COMPARE_EPILOGUE = """\
+Five repetitions, as of the preset quick, show what became slower in many benches, but one bench only among six: that
+takes more --repetitions, or a --filter; `compare` says which. Exit status: 0 nothing became slower (perhaps slower is not
+slower); 1 something did; 2 bad usage; 3 a package is missing."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,8 +107,7 @@ def _show_parser() -> argparse.ArgumentParser:
 def _compare_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="assay bench compare", description=_COMPARE_DESCRIPTION, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter,
-                     epilog="Exit status: 0 nothing became slower, 1 something did, 2 bad usage, 3 a package is "
-                            "missing.")
+                     epilog=_COMPARE_EPILOGUE)
     add = parser.add_argument
     add("old", type=Path, metavar="OLD.json")
     add("new", type=Path, metavar="NEW.json")

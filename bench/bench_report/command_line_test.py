@@ -112,6 +112,14 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(self.bench("compare", "--threshold", "40", "old.json", "slow.json").returncode, 0)
         self.assertEqual(self.bench("compare", "--ratios", "old.json", "slow.json").returncode, 1)
 
+    def test_perhaps_slower_is_no_failure(self):
+        old = document(path_lines(["nop"]), repetitions=5)
+        write(self.folder / "quick.json", old)
+        write(self.folder / "slow.json", changed(old, lambda name: 1.5 if name.endswith("plain/Ring/batch:8") else 1))
+        told = self.bench("compare", "quick.json", "slow.json")
+        self.assertEqual(told.returncode, 0)
+        self.assertRegex(told.stdout, r"perhaps slower:\n.*/Ring/batch:8 .*\n.*a --filter that leaves no more than 6\n")
+
     def test_bad_usage_is_one_line(self):
         (self.folder / "no.json").write_text("no")
         write(self.folder / "other.json", document(path_lines(["read"])))
