@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
@@ -32,8 +31,8 @@ examples:
 
 All paths and setups of a work run in turn, so speeds beside each other hold even where the machine is not idle. Exit
 status: 0 done; 1 nothing could be measured, or measuring was given up (what was measured until then is shown), or
-`compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted (what
-was measured is shown). bench/README.md says more."""
+`compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted
+(what was measured is shown). bench/README.md says more."""
 _COMPARE_DESCRIPTION = """\
 Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench is slower or faster if its median changed by
 more than the threshold and that is significant among so many benches: of all that are told, at most one in twenty is so
@@ -41,8 +40,8 @@ by chance, on average (the rule of Benjamini and Hochberg, at 0.05). What would 
 bench is told as perhaps slower or faster, and does not count: one in twenty of all that are compared would be."""
 _COMPARE_EPILOGUE = """\
 Five repetitions, as of the preset quick, show what became slower in many benches, but one bench only among six: that
-takes more --repetitions, or a --filter; `compare` says which. Exit status: 0 nothing became slower (perhaps slower is not
-slower); 1 something did; 2 bad usage; 3 a package is missing."""
+takes more --repetitions, or a --filter; `compare` says which. Exit status: 0 nothing became slower (perhaps slower is
+not slower); 1 something did; 2 bad usage; 3 a package is missing."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,25 +150,39 @@ def _measure(program: Path | None, arguments: list[str]) -> int:
         figures = options.json or Path(folder) / "figures.json"
         before = figures.stat().st_mtime_ns if figures.exists() else None
         status, interrupted = measuring.run(program, [*words, "--json", str(figures)])
+        killed = "" if status >= 0 or interrupted else (f"assay-bench was ended by signal {-status} "
+                                                        f"({signal.strsignal(-status)})")
         # Refused or killed, it has written nothing: an older file there is not what came of it.
         if not figures.exists() or figures.stat().st_mtime_ns == before or not figures.stat().st_size:
-            if status < 0 and not interrupted:
-                raise NotMeasured(f"assay-bench was ended by signal {-status} ({signal.strsignal(-status)})")
+            if killed:
+                raise NotMeasured(killed)
             return INTERRUPTED if interrupted else BAD_USAGE if status == BAD_USAGE else SLOWER
-        try:
-            measured = _show(figures, options.html, shlex.join(["assay", "bench", *arguments]))
-        except BadUsage as error:
-            raise BadUsage(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
+        if killed:
+            print(f"assay bench: {killed}; this is what it had written", file=sys.stderr)
+        measured = _show_or_keep(figures, options, shlex.join(["assay", "bench", *arguments]))
     return INTERRUPTED if interrupted else ALL_WELL if status == 0 and measured else SLOWER
 
 
+def _show_or_keep(figures: Path, options: argparse.Namespace, command: str) -> bool:
+    """As `_show`. Whatever goes wrong there, figures are kept that cannot be measured again at once."""
+    try:
+        return _show(figures, options.html, command)
+    except (BadUsage, NotPossibleHere) as error:
+        raise type(error)(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
+    except BaseException as error:
+        # Whoever read the table to its end, or a part of it, wants no more, but for the page.
+        if options.html or not isinstance(error, BrokenPipeError):
+            print(f"assay bench: the figures are in '{_kept(figures, options.json)}'", file=sys.stderr)
+        raise
+
+
 def _kept(figures: Path, json: Path | None) -> Path:
-    """Where figures are that cannot be measured again at once."""
+    """Where figures are that would go with their folder. They are moved and not copied, since the disk may be full."""
     if json:
         return json
     descriptor, name = tempfile.mkstemp(prefix="assay-bench-", suffix=".json")
     os.close(descriptor)
-    return Path(shutil.copyfile(figures, name))
+    return figures.replace(name)
 
 
 def _compare(arguments: list[str]) -> int:
