@@ -13,7 +13,7 @@ from bench_report import comparison, measuring, page, terminal
 from bench_report.endings import (ALL_WELL, BAD_USAGE, INTERRUPTED, NOT_POSSIBLE_HERE, SLOWER, BadUsage, NotMeasured,
                                   NotPossibleHere)
 from bench_report.google_benchmark import significance_test
-from bench_report.measurements import read
+from bench_report.measurements import Run, read
 
 _DESCRIPTION = """\
 Measures submission paths (liburing, Ring, Backend), whole pieces of work beside other event loops, and what Assay
@@ -120,14 +120,24 @@ def _show(path: Path, html: Path | None, command: str = "") -> bool:
     """Prints the table; the page comes after it, so that what is missing for it keeps nothing else back. False where
     there is nothing to tell."""
     run = read(path)
-    print(terminal.text(run), flush=True)
-    if html:
-        document = page.render(run, command)
-        try:
-            html.write_text(document, encoding="utf-8")
-        except OSError as error:
-            raise BadUsage(f"'{html}' cannot be written: {error.strerror}") from error
+    try:
+        print(terminal.text(run), flush=True)
+    except BrokenPipeError:
+        # Whoever has read enough of the table wants the page all the same.
+        _write_page(run, html, command)
+        raise
+    _write_page(run, html, command)
     return bool(run.rows)
+
+
+def _write_page(run: Run, html: Path | None, command: str) -> None:
+    if not html:
+        return
+    document = page.render(run, command)
+    try:
+        html.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise BadUsage(f"'{html}' cannot be written: {error.strerror}") from error
 
 
 def _measure(program: Path | None, arguments: list[str]) -> int:
@@ -169,10 +179,10 @@ def _show_or_keep(figures: Path, options: argparse.Namespace, command: str) -> b
         return _show(figures, options.html, command)
     except (BadUsage, NotPossibleHere) as error:
         raise type(error)(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
-    except BaseException as error:
-        # Whoever read the table to its end, or a part of it, wants no more, but for the page.
-        if options.html or not isinstance(error, BrokenPipeError):
-            print(f"assay bench: the figures are in '{_kept(figures, options.json)}'", file=sys.stderr)
+    except BrokenPipeError:
+        raise  # Only of the table; the page is there.
+    except BaseException:
+        print(f"assay bench: the figures are in '{_kept(figures, options.json)}'", file=sys.stderr)
         raise
 
 
