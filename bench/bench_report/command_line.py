@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
@@ -14,14 +13,14 @@ from bench_report import comparison, measuring, page, terminal
 from bench_report.endings import (ALL_WELL, BAD_USAGE, INTERRUPTED, NOT_POSSIBLE_HERE, SLOWER, BadUsage, NotMeasured,
                                   NotPossibleHere)
 from bench_report.google_benchmark import significance_test
-from bench_report.measurements import read
+from bench_report.measurements import Run, read
 
 _DESCRIPTION = """\
 Measures submission paths (liburing, Ring, Backend), whole pieces of work beside other event loops, and what Assay
 itself costs; says what came of it in a table and in words."""
 _EPILOGUE = """\
 commands:
-  assay bench [quick|full] [OPTION ...]                  measures; quick takes a minute, full some twenty
+  assay bench [quick|full] [OPTION ...]                  measures; quick in under a minute, full in about 20
   assay bench show FILE.json [--html FILE]               shows an earlier run
   assay bench compare OLD.json NEW.json [OPTION ...]     which benches became slower or faster?
 
@@ -32,12 +31,17 @@ examples:
 
 All paths and setups of a work run in turn, so speeds beside each other hold even where the machine is not idle. Exit
 status: 0 done; 1 nothing could be measured, or measuring was given up (what was measured until then is shown), or
-`compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted (what
-was measured is shown). bench/README.md says more."""
+`compare` found something slower; 2 bad usage; 3 a Python package is missing (the figures are kept); 130 interrupted
+(what was measured is shown). bench/README.md says more."""
 _COMPARE_DESCRIPTION = """\
-Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench counts as slower or faster if its median
-changed by more than the threshold and the test calls that significant among so many benches: of all that are told, one in
-twenty may be by chance (Benjamini and Hochberg's rule at 0.05), where each by itself would be one in twenty of all."""
+Compares two runs by Google Benchmark's own test, Mann-Whitney U. A bench is slower or faster if its median changed by
+more than the threshold and that is significant among so many benches: of all that are told, at most one in twenty is so
+by chance, on average (the rule of Benjamini and Hochberg, at 0.05). What would be significant only if it were the only
+bench is told as perhaps slower or faster, and does not count: one in twenty of all that are compared would be."""
+_COMPARE_EPILOGUE = """\
+Five repetitions, as of the preset quick, show what became slower in many benches, but one bench only among six: that
+takes more --repetitions, or a --filter; `compare` says which. Exit status: 0 nothing became slower (perhaps slower is
+not slower); 1 something did; 2 bad usage; 3 a package is missing."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,8 +106,7 @@ def _show_parser() -> argparse.ArgumentParser:
 def _compare_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="assay bench compare", description=_COMPARE_DESCRIPTION, allow_abbrev=False,
                      formatter_class=argparse.RawDescriptionHelpFormatter,
-                     epilog="Exit status: 0 nothing became slower, 1 something did, 2 bad usage, 3 a package is "
-                            "missing.")
+                     epilog=_COMPARE_EPILOGUE)
     add = parser.add_argument
     add("old", type=Path, metavar="OLD.json")
     add("new", type=Path, metavar="NEW.json")
@@ -117,14 +120,24 @@ def _show(path: Path, html: Path | None, command: str = "") -> bool:
     """Prints the table; the page comes after it, so that what is missing for it keeps nothing else back. False where
     there is nothing to tell."""
     run = read(path)
-    print(terminal.text(run), flush=True)
-    if html:
-        document = page.render(run, command)
-        try:
-            html.write_text(document, encoding="utf-8")
-        except OSError as error:
-            raise BadUsage(f"'{html}' cannot be written: {error.strerror}") from error
+    try:
+        print(terminal.text(run), flush=True)
+    except BrokenPipeError:
+        # Whoever has read enough of the table wants the page all the same.
+        _write_page(run, html, command)
+        raise
+    _write_page(run, html, command)
     return bool(run.rows)
+
+
+def _write_page(run: Run, html: Path | None, command: str) -> None:
+    if not html:
+        return
+    document = page.render(run, command)
+    try:
+        html.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise BadUsage(f"'{html}' cannot be written: {error.strerror}") from error
 
 
 def _measure(program: Path | None, arguments: list[str]) -> int:
@@ -147,25 +160,39 @@ def _measure(program: Path | None, arguments: list[str]) -> int:
         figures = options.json or Path(folder) / "figures.json"
         before = figures.stat().st_mtime_ns if figures.exists() else None
         status, interrupted = measuring.run(program, [*words, "--json", str(figures)])
+        killed = "" if status >= 0 or interrupted else (f"assay-bench was ended by signal {-status} "
+                                                        f"({signal.strsignal(-status)})")
         # Refused or killed, it has written nothing: an older file there is not what came of it.
         if not figures.exists() or figures.stat().st_mtime_ns == before or not figures.stat().st_size:
-            if status < 0 and not interrupted:
-                raise NotMeasured(f"assay-bench was ended by signal {-status} ({signal.strsignal(-status)})")
+            if killed:
+                raise NotMeasured(killed)
             return INTERRUPTED if interrupted else BAD_USAGE if status == BAD_USAGE else SLOWER
-        try:
-            measured = _show(figures, options.html, shlex.join(["assay", "bench", *arguments]))
-        except BadUsage as error:
-            raise BadUsage(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
+        if killed:
+            print(f"assay bench: {killed}; this is what it had written", file=sys.stderr)
+        measured = _show_or_keep(figures, options, shlex.join(["assay", "bench", *arguments]))
     return INTERRUPTED if interrupted else ALL_WELL if status == 0 and measured else SLOWER
 
 
+def _show_or_keep(figures: Path, options: argparse.Namespace, command: str) -> bool:
+    """As `_show`. Whatever goes wrong there, figures are kept that cannot be measured again at once."""
+    try:
+        return _show(figures, options.html, command)
+    except (BadUsage, NotPossibleHere) as error:
+        raise type(error)(f"{error}; the figures are in '{_kept(figures, options.json)}'") from error
+    except BrokenPipeError:
+        raise  # Only of the table; the page is there.
+    except BaseException:
+        print(f"assay bench: the figures are in '{_kept(figures, options.json)}'", file=sys.stderr)
+        raise
+
+
 def _kept(figures: Path, json: Path | None) -> Path:
-    """Where figures are that cannot be measured again at once."""
+    """Where figures are that would go with their folder. They are moved and not copied, since the disk may be full."""
     if json:
         return json
     descriptor, name = tempfile.mkstemp(prefix="assay-bench-", suffix=".json")
     os.close(descriptor)
-    return Path(shutil.copyfile(figures, name))
+    return figures.replace(name)
 
 
 def _compare(arguments: list[str]) -> int:

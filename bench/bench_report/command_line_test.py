@@ -1,11 +1,14 @@
+import contextlib
+import io
 import json
+import os
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from bench_report import google_benchmark, measuring
+from bench_report import command_line, google_benchmark, measuring
 from bench_report.constructed_runs import changed, document, path_lines, write
 from bench_report.endings import NotMeasured, NotPossibleHere
 
@@ -90,6 +93,54 @@ class CommandLineTest(unittest.TestCase):
         self.addCleanup(kept.unlink)
         self.assertEqual(json.loads(kept.read_text()), self.told)
 
+    def test_figures_outlive_whatever_goes_wrong_with_the_page(self):
+        # In a folder of its own, so that what is kept is found.
+        kept = self.folder / "kept"
+        kept.mkdir()
+        for error, ending in ((RuntimeError("a plot"), RuntimeError), (KeyboardInterrupt(), None)):
+            with self.subTest(error=error), mock.patch.object(command_line.page, "render", side_effect=error), \
+                    mock.patch.object(tempfile, "tempdir", str(kept)), contextlib.redirect_stdout(io.StringIO()), \
+                    contextlib.redirect_stderr(io.StringIO()) as said:
+                arguments = ["--assay-bench", str(self.folder / "program"), "--html", str(self.folder / "x.html")]
+                if ending:
+                    self.assertRaises(ending, command_line.main, arguments)
+                else:
+                    command_line.main(arguments)
+                files = list(kept.iterdir())
+                self.assertEqual(said.getvalue(), f"assay bench: the figures are in '{files[0]}'\n")
+                self.assertEqual([json.loads(file.read_text()) for file in files], [self.told])
+                files[0].unlink()
+
+    def test_who_reads_the_table_only_in_part_gets_the_page(self):
+        for arguments in ([], ["show", "old.json"]):
+            with subprocess.Popen([str(_BENCH), "--assay-bench", str(self.folder / "program"), *arguments, "--html",
+                                   "x.html"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  cwd=self.folder) as process:
+                process.stdout.close()
+                self.assertEqual((process.stderr.read(), process.wait()), ("", 0))
+            self.assertIn("</html>", (self.folder / "x.html").read_text())
+            (self.folder / "x.html").unlink()
+
+    def test_a_program_that_was_killed_after_it_had_written_is_told(self):
+        self.measuring_program("kill -ABRT $$")
+        told = self.bench()
+        self.assertEqual((told.returncode, told.stderr),
+                         (1, "assay bench: assay-bench was ended by signal 6 (Aborted); this is what it had written\n"))
+        self.assertIn("paths/nop\n", told.stdout)
+
+    def test_a_place_that_may_not_be_written_is_told_before_measuring(self):
+        # Root may write anywhere, so the answer is given here.
+        for option in ("--html", "--json"):
+            for name, asked in (("new.html", self.folder), ("old.json", self.folder / "old.json")):
+                path = str(self.folder / name)
+                with mock.patch("os.access", return_value=False) as access, \
+                        contextlib.redirect_stderr(io.StringIO()) as said:
+                    status = command_line.main(["--assay-bench", str(self.folder / "program"), option, path])
+                self.assertEqual(status, 2)
+                self.assertIn(f"'{path}' is no file that can be written: permission denied", said.getvalue())
+                access.assert_called_with(asked, os.W_OK)
+                self.assertFalse((self.folder / "program.arguments").exists())
+
     def test_an_interrupted_run_is_shown(self):
         # As ctrl-C does, it reaches both.
         self.measuring_program("kill -INT $PPID; exit 0")
@@ -111,6 +162,14 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("slower:\n", slower.stdout)
         self.assertEqual(self.bench("compare", "--threshold", "40", "old.json", "slow.json").returncode, 0)
         self.assertEqual(self.bench("compare", "--ratios", "old.json", "slow.json").returncode, 1)
+
+    def test_perhaps_slower_is_no_failure(self):
+        old = document(path_lines(["nop"]), repetitions=5)
+        write(self.folder / "quick.json", old)
+        write(self.folder / "slow.json", changed(old, lambda name: 1.5 if name.endswith("plain/Ring/batch:8") else 1))
+        told = self.bench("compare", "quick.json", "slow.json")
+        self.assertEqual(told.returncode, 0)
+        self.assertRegex(told.stdout, r"perhaps slower:\n.*/Ring/batch:8 .*\n.*a --filter that leaves no more than 6\n")
 
     def test_bad_usage_is_one_line(self):
         (self.folder / "no.json").write_text("no")
@@ -141,7 +200,11 @@ class CommandLineTest(unittest.TestCase):
     def test_help_teaches(self):
         for arguments in ([], ["show"], ["compare"]):
             self.assertEqual(self.bench(*arguments, "--help").returncode, 0)
-        self.assertIn("examples:", self.bench("--help").stdout)
+        told = " ".join(self.bench("--help").stdout.split())
+        for words in ("examples:", "(quick: 10, full: 40)", "quick in under a minute, full in about 20",
+                      "1 nothing could be measured, or measuring was given up (what was measured until then is shown)"):
+            self.assertIn(words, told)
+        self.assertIn("(perhaps slower is not slower)", " ".join(self.bench("compare", "--help").stdout.split()))
 
     def test_handlers_are_put_back(self):
         # A program that a shell started in the background ignores SIGINT from the start.

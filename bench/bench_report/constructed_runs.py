@@ -100,6 +100,26 @@ def changed(told: dict, change: Callable[[str], float]) -> dict:
                                    for entry in told["benchmarks"]]}
 
 
+def cut(told: dict, kept: Callable[[str, int], bool]) -> dict:
+    """The same run with some repetitions only, by the bench's name and the repetition's index."""
+    return {**told, "benchmarks": [entry for entry in told["benchmarks"]
+                                   if kept(entry["name"], entry["repetition_index"])]}
+
+
+# How a run may be cut short, for `cut`.
+CUTS: dict[str, Callable[[str, int], bool]] = {
+    "one repetition of all": lambda name, repetition: repetition == 0,
+    "one repetition of some": lambda name, repetition: repetition == 0 or ":32" not in name,
+    "a path alone": lambda name, repetition: "/Backend/" in name,
+    "no baseline": lambda name, repetition: "/liburing/" not in name and "/epoll/" not in name,
+    "no baseline in some": lambda name, repetition: "/liburing/" not in name or name.endswith("/batch:32"),
+    "no repetition in common with the baseline": lambda name, repetition: ("/liburing/" in name) == (repetition < 5),
+    "no repetition in common with the Backend": lambda name, repetition: ("/Backend/" in name) == (repetition < 5),
+    "no repetition in common with other sizes": lambda name, repetition: name.endswith(":1") == (repetition < 5),
+    "each with another number": lambda name, repetition: repetition <= sum(name.encode()) % 9,
+}
+
+
 def write(path: Path, told: dict) -> Path:
     path.write_text(json.dumps(told), encoding="utf-8")
     return path

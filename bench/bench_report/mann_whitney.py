@@ -14,16 +14,14 @@ from collections import Counter
 
 @functools.cache
 def _arrangements(first: int, second: int) -> tuple[int, ...]:
-    """How many of the orders of two samples of these sizes have U = 0, 1, 2 ..."""
-    if first == 0 or second == 0:
-        return (1,)
-    # The largest of all is of the first sample, and above all of the second, or it is of the second.
-    of_first, of_second = _arrangements(first - 1, second), _arrangements(first, second - 1)
-    counts = [0] * (first * second + 1)
-    for u, count in enumerate(of_first):
-        counts[u + second] += count
-    for u, count in enumerate(of_second):
-        counts[u] += count
+    """How many of the orders of two samples of these sizes have U = 0, 1, 2 ...: the coefficients of the product of
+    (1 - x^(second + i)) / (1 - x^i), over i from 1 to first."""
+    counts = [1] + [0] * (first * second)
+    for i in range(1, first + 1):
+        for u in range(len(counts) - 1, second + i - 1, -1):
+            counts[u] -= counts[u - second - i]
+        for u in range(i, len(counts)):
+            counts[u] += counts[u - i]
     return tuple(counts)
 
 
@@ -34,7 +32,7 @@ def _share_at_most(u: int, first: int, second: int) -> float:
 
 # As scipy has it: where both samples are larger than this, the normal approximation is taken.
 _LARGEST_EXACT = 8
-# Beyond this, counting arrangements takes longer than anybody waits.
+# Where both are larger than this, the approximation is as good, and counting takes longer.
 LARGEST_COUNTED = 20
 
 
@@ -45,8 +43,8 @@ def p_value(first: list[float], second: list[float], exact_up_to: int = _LARGEST
     u = sum((a > b) + 0.5 * (a == b) for a in first for b in second)
     u = max(u, n * m - u)
     ties = [count for count in Counter([*first, *second]).values() if count > 1]
-    if not ties and min(n, m) <= exact_up_to and max(n, m) <= LARGEST_COUNTED:
-        return min(1.0, 2 * _share_at_most(int(n * m - u), n, m))
+    if not ties and min(n, m) <= exact_up_to:
+        return min(1.0, 2 * _share_at_most(int(n * m - u), min(n, m), max(n, m)))
     total = n + m
     spread = math.sqrt(n * m / 12 * (total + 1 - sum(t**3 - t for t in ties) / (total * (total - 1))))
     if spread == 0:

@@ -1,3 +1,4 @@
+import itertools
 import sys
 import unittest
 from unittest import mock
@@ -21,8 +22,21 @@ class MannWhitneyTest(unittest.TestCase):
 
     def test_nine_beside_nine_may_be_counted(self):
         low, high = list(range(9)), list(range(10, 19))
-        self.assertAlmostEqual(mann_whitney.p_value(low, high, mann_whitney.LARGEST_COUNTED), mann_whitney.least_p(9, 9))
+        counted = mann_whitney.p_value(low, high, mann_whitney.LARGEST_COUNTED)
+        self.assertAlmostEqual(counted, mann_whitney.least_p(9, 9))
         self.assertGreater(mann_whitney.p_value(low, high), 8 * mann_whitney.least_p(9, 9))
+
+    def test_arrangements_are_those_of_all_orders(self):
+        for first, second in ((1, 1), (2, 3), (4, 4), (3, 6)):
+            counts = [0] * (first * second + 1)
+            for places in itertools.combinations(range(first + second), first):
+                counts[sum(place - rank for rank, place in enumerate(places))] += 1
+            self.assertEqual(list(mann_whitney._arrangements(first, second)), counts)
+
+    def test_a_small_sample_is_counted_beside_however_large_a_one(self):
+        for size in (21, 1000):
+            self.assertAlmostEqual(mann_whitney.p_value([0.5, 1.5, 2.5], [float(10 + i) for i in range(size)]),
+                                   mann_whitney.least_p(3, size))
 
     def test_three_beside_three_cannot_be_significant(self):
         self.assertAlmostEqual(mann_whitney.least_p(3, 3), 0.1)

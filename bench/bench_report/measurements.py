@@ -109,11 +109,6 @@ class Run:
         """The most that any bench has; an interrupted run has fewer than were asked for."""
         return max((len(bench.samples) for row in self.rows for bench in row.benches), default=0)
 
-    @property
-    def least_repetitions(self) -> int:
-        """The fewest that any bench has: where the run was interrupted, some were not done so often as others."""
-        return min((len(bench.samples) for row in self.rows for bench in row.benches), default=0)
-
     def benches(self) -> dict[str, tuple[Row, Bench]]:
         return {bench.name: (row, bench) for row in self.rows for bench in row.benches}
 

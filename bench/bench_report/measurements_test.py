@@ -38,8 +38,14 @@ class MeasurementsTest(unittest.TestCase):
         told = {bench.path: bench for bench in run.rows[0].benches}
         self.assertEqual({path: bench.ns for path, bench in told.items()}, {"d": 6, "e": 2000, "f": 1000})
         one = told["d"]
-        self.assertEqual((one.cpu_ns, one.calls, one.cqes_per_enter, one.instructions), (None,) * 4)
+        self.assertEqual((one.cpu_ns, one.calls, one.cqes_per_enter, one.instructions, one.cycles), (None,) * 5)
         self.assertEqual(run.notes, [])
+
+    def test_counts_of_the_processor_are_medians_of_those_that_counted(self):
+        same = {"name": "a/b/c/d/n:1", "ns_per_op": 5}
+        bench = parsed(same, *({**same, "cycles_per_op": cycles, "instructions_per_op": 2 * cycles}
+                               for cycles in (1, 2, 9))).rows[0].baseline
+        self.assertEqual((bench.cycles, bench.instructions), (2, 4))
 
     def test_aggregates_and_failures_are_no_measurements(self):
         good = {"name": "a/b/c/d/n:1", "ns_per_op": 5}

@@ -117,8 +117,10 @@ def _command(run: Run) -> str:
 
 def _table(run: Run) -> tuple[list[str], list[dict]]:
     """Heads and rows, without the columns in which there is nothing."""
-    told = [(row, [(bench.path, terminal.cells(row, bench, run.repetitions)) for bench in row.benches]) for row in run.rows]
-    kept = [column for column in range(len(terminal.HEADS)) if any(cells[column] for _, of_row in told for _, cells in of_row)]
+    told = [(row, [(bench.path, terminal.cells(row, bench, run.repetitions)) for bench in row.benches])
+            for row in run.rows]
+    kept = [column for column in range(len(terminal.HEADS))
+            if any(cells[column] for _, of_row in told for _, cells in of_row)]
     return [terminal.HEADS[column] for column in kept], [
         {"name": f"{row.key.work}, {row.key.setup}, {row.key.size_name} {row.key.size}", "chapter": row.key.chapter,
          "benches": [(path, [cells[column] for column in kept]) for path, cells in of_row]} for row, of_row in told]

@@ -4,8 +4,9 @@ import re
 import unittest
 from unittest import mock
 
-from bench_report import page
-from bench_report.constructed_runs import document, harness_lines, path_lines, peer_lines
+from bench_report import page, plots, terminal
+from bench_report.advice import advise
+from bench_report.constructed_runs import CUTS, cut, document, harness_lines, path_lines, peer_lines
 from bench_report.endings import NotPossibleHere
 from bench_report.measurements import parse
 
@@ -70,6 +71,28 @@ class PageTest(unittest.TestCase):
                       "assay bench quick --repetitions 9 --min-time-ms 40 --html bench.html"):
             self.assertIn(words, self.page)
 
+    def test_columns_that_say_nothing_are_left_out(self):
+        self.assertNotIn(">cycles<", self.page)
+        self.assertNotIn(">repetitions<", self.page)
+        counted = [("paths/nop/plain/liburing/batch:8", 50.0, {"cycles_per_op": 120.0, "instructions_per_op": 345.6}),
+                   ("paths/nop/plain/Ring/batch:8", 50.0, {})]
+        told = page.render(parse(json.dumps(cut(document(counted), lambda name, repetition: "/Ring/" not in name
+                                                or repetition < 4)), "x.json"))
+        heads, cells = (re.findall(rf"<{tag}[^>]*>([^<]*)</{tag}>", part) for tag, part in (
+            ("th", re.search("<thead>.*</thead>", told, re.DOTALL)[0]), ("td", told.partition("<tbody>\n")[2])))
+        self.assertEqual(heads, ["work, setup, size", "path", "ns/op", "spread", "repetitions", "cycles",
+                                 "instructions", "speed beside the first"])
+        self.assertEqual([cells[3:6], cells[10], cells[11:13]], [["", "120", "346"], "4 of 9", ["", ""]])
+        self.assertIn("certainty of 87.5 % (4 repetitions)", told)
+
+    def test_the_dashed_line_is_the_aim_of_the_work(self):
+        for work, aim in (("nop", 0.90), ("nop_among_polls", 0.90), ("read", 0.95), ("timeout", 0.95)):
+            lines = [(f"paths/{work}/plain/{path}/batch:8", 50.0, {}) for path in ("liburing", "Ring")]
+            plot = plots.speeds(work, parse(json.dumps(document(lines)), "x.json").rows)
+            dashed = [line.get_ydata()[0] for line in plot.figure.axes[0].get_lines() if line.is_dashed()]
+            self.assertEqual(dashed, [aim])
+            self.assertIn(f"dashed is the aim of {aim:.2f}.", plot.caption)
+
     def test_the_command_is_what_was_typed(self):
         self.assertIn("assay bench full --html x.html", rendered(harness_lines(), "assay bench full --html x.html"))
 
@@ -82,6 +105,16 @@ class PageTest(unittest.TestCase):
             with self.subTest(lines=lines):
                 self.assertIn("</html>", rendered(lines, **how))
         self.assertIn("</html>", page.render(parse('{"benchmarks": []}', "x.json")))
+
+    def test_a_run_may_end_anywhere(self):
+        told = document([line for line in path_lines(["nop"]) + peer_lines() + harness_lines()[:4]
+                         if line[0].endswith((":1", ":32")) and "/coop/" not in line[0]])
+        for words, kept in CUTS.items():
+            with self.subTest(words):
+                run = parse(json.dumps(cut(told, kept)), "x.json")
+                self.assertIn("</html>", page.render(run))
+                self.assertIn("ns/op", terminal.text(run))
+                self.assertTrue(advise(run))
 
     def test_missing_packages_are_named(self):
         for module, package in (("matplotlib", "python3-matplotlib"), ("jinja2", "python3-jinja2")):

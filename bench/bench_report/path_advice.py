@@ -5,7 +5,7 @@ import statistics
 from bench_report import ratios
 from bench_report.measurements import Bench, Row
 from bench_report.ratios import Ratio
-from bench_report.setups import MODES, OPTIONS, Place, Setup, aim_of, front_of, grid_of
+from bench_report.setups import MODES, OPTIONS, Place, Setup, aim_of, aims_text, front_of, grid_of
 
 # A batch from which on the system call is shared by so many that the rest of the cost shows.
 _LARGE = 8
@@ -181,25 +181,28 @@ def advise_batches(rows: list[Row]) -> list[str]:
     return [". ".join([f"Batching: {clauses[0]}", *(clause[0].upper() + clause[1:] for clause in clauses[1:])]) + "."]
 
 
+def _counted(count: int, of_one: str, of_more: str) -> str:
+    return f"{count or 'none'} {of_one if count < 2 else of_more}"
+
+
 def _beside_liburing(rows: list[Row], path: str) -> str | None:
-    """How often a path surely reaches its aim and how often it surely does not. Elsewhere noise hides it."""
+    """How many rows surely reach the path's aim, how many surely do not, and of how many noise lets nothing be told."""
     speeds = {row.key: speed for row in rows if row.baseline.path == "liburing"
               and (bench := row.find(path)) and (speed := ratios.speed(row, bench)) and speed.supported}
     if not speeds:
         return None
     reaches = {key: speed.reaches(aim_of(key.work)) for key, speed in speeds.items()}
     missed = [key for key, reached in reaches.items() if reached is False]
-    hidden = sum(reached is None for reached in reaches.values())
-    aims = " or ".join(f"{aim:.2f}" for aim in sorted({aim_of(key.work) for key in speeds}))
-    sure = sum(reached is True for reached in reaches.values())
-    clause = f"{path} reaches its aim of {aims} of raw liburing's speed {_of_rows(sure, len(speeds))}"
-    if hidden:
-        clause += f", and may do so in {hidden} more, of which noise hides it"
+    slowest = ""
     if missed:
-        least = min(missed, key=lambda key: speeds[key].median)
-        clause += (f"; it surely does not in {len(missed)}, the least of which is {speeds[least]} "
-                   f"({least.work}, {least.setup}, {least.size_name} {least.size})")
-    return clause
+        key = min(missed, key=lambda each: speeds[each].median)
+        slowest = f" (the slowest: {speeds[key]} in {key.work}, {key.setup}, {key.size_name} {key.size})"
+    told = list(reaches.values())
+    aim = aims_text(key.work for key in speeds)
+    return (f"{path} aims at {aim} of raw liburing's speed: of {_counted(len(told), 'row', 'rows')}, "
+            f"{_counted(told.count(True), 'surely reaches that', 'surely reach that')}, "
+            f"{_counted(len(missed), 'surely falls short', 'surely fall short')}{slowest}, and "
+            f"{_counted(told.count(None), 'is too noisy to tell', 'are too noisy to tell')}")
 
 
 def advise_wrappers(rows: list[Row]) -> list[str]:
@@ -208,4 +211,6 @@ def advise_wrappers(rows: list[Row]) -> list[str]:
 
 
 def advise_paths(rows: list[Row], kernel: str) -> list[str]:
-    return [*advise_modes(rows, kernel), *advise_batches(rows), *advise_options(rows), *advise_wrappers(rows)]
+    # Sizes of another kind, polls that are in flight beside, say nothing of batches.
+    batches = [row for row in rows if row.key.size_name == "batch"]
+    return [*advise_modes(batches, kernel), *advise_batches(batches), *advise_options(batches), *advise_wrappers(rows)]

@@ -30,7 +30,14 @@ class Ratio:
     level: float
 
     def __str__(self) -> str:
+        if not self.has_interval:
+            return _two_digits(self.median)
         return f"{_two_digits(self.median)} ({_two_digits(self.low)}\u2013{_two_digits(self.high)})"
+
+    @property
+    def has_interval(self) -> bool:
+        """A single repetition has none."""
+        return self.level > 0
 
     @property
     def supported(self) -> bool:

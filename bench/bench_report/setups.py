@@ -1,6 +1,7 @@
 """The setups of chapter "paths": a ring's mode and what is registered, "deferred+ringfd+file". Benches are found by
 them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench_report.measurements import Bench, Row
@@ -10,9 +11,18 @@ MODES = {"plain": "a plain ring", "coop": "cooperative task work", "deferred": "
 OPTIONS = {"ringfd": "the ring's fd", "file": "files", "buffer": "buffers", "provided": "a ring of provided buffers"}
 
 
+# The speed beside raw liburing that Ring and Backend aim at. A NOP is nothing but the way in and out.
+_AIM_OF_NOPS, _AIM = 0.90, 0.95
+
+
 def aim_of(work: str) -> float:
-    """The speed beside raw liburing that Ring and Backend aim at. A NOP is nothing but the way in and out."""
-    return 0.90 if work.startswith("nop") else 0.95
+    return _AIM_OF_NOPS if work.startswith("nop") else _AIM
+
+
+def aims_text(works: Iterable[str]) -> str:
+    """What is aimed at in these works, in words."""
+    aims = {aim_of(work) for work in works}
+    return f"{_AIM_OF_NOPS:.2f} (NOPs) and {_AIM:.2f} (all else)" if len(aims) > 1 else f"{aims.pop():.2f}"
 
 
 @dataclass(frozen=True)

@@ -36,24 +36,27 @@ def spread_text(bench: Bench) -> str:
 
 def cells(row: Row, bench: Bench, repetitions: int) -> tuple[str, ...]:
     """What a table says of a path, after its name. `repetitions` are those of the run."""
-    return (figure(bench.ns), spread_text(bench), cpu_text(bench), _count_text(bench.cycles),
-            _count_text(bench.instructions), small_figure(bench.calls), small_figure(bench.cqes_per_enter),
-            _speed_text(row, bench, repetitions))
+    return (figure(bench.ns), spread_text(bench), _repetitions_text(bench, repetitions), cpu_text(bench),
+            _count_text(bench.cycles), _count_text(bench.instructions), small_figure(bench.calls),
+            small_figure(bench.cqes_per_enter), _speed_text(row, bench))
+
+
+def _repetitions_text(bench: Bench, repetitions: int) -> str:
+    """Only of those that the run's end, or a failure, cut short."""
+    return f"{len(bench.samples)} of {repetitions}" if len(bench.samples) < repetitions else ""
 
 
 def _count_text(count: float | None) -> str:
     return "" if count is None else figure(count)
 
 
-def _speed_text(row: Row, bench: Bench, repetitions: int) -> str:
-    """With the number of its repetitions where others of the run have more."""
+def _speed_text(row: Row, bench: Bench) -> str:
     speed = ratios.speed(row, bench)
-    if not speed:
-        return ""
-    return str(speed) if len(bench.samples) == repetitions else f"{speed}, of {len(bench.samples)} only"
+    return str(speed) if speed else ""
 
 
-HEADS = ("ns/op", "spread", "CPU ns", "cycles", "instructions", "calls/op", "CQEs/enter", "speed beside the first")
+HEADS = ("ns/op", "spread", "repetitions", "CPU ns", "cycles", "instructions", "calls/op", "CQEs/enter",
+         "speed beside the first")
 
 
 def _table(rows: list[Row], repetitions: int) -> list[str]:
@@ -85,18 +88,23 @@ def table(run: Run) -> str:
 
 
 def level_text(run: Run) -> str:
-    """What the intervals are worth: those of the fewest repetitions, which an interrupted run has in some rows."""
-    fewest = run.least_repetitions
+    """What the intervals that are shown are worth: the least of them, since an interrupted run has fewer repetitions in
+    some rows."""
     if run.repetitions == 1:
         return "A single repetition has no interval."
-    level = ratios.median_ranks(fewest)[1]
-    count = f"{fewest} repetition{'' if fewest == 1 else 's'}"
-    repetitions = count if fewest == run.repetitions else f"{count}, which is the fewest; others have {run.repetitions}"
-    sure = f"a certainty of {'at least ' if fewest != run.repetitions else ''}{level * 100:.4g} %"
+    speeds = [(len(ratios.paired_values(bench, row.baseline)), speed) for row in run.rows for bench in row.benches
+              if (speed := ratios.speed(row, bench)) and speed.has_interval]
+    if not speeds:
+        return ""
+    fewest, most = min(count for count, _ in speeds), max(count for count, _ in speeds)
+    # Not that of the fewest: eight repetitions reach 99 %, and nine, which may leave out one at each end, 96 %.
+    level = min(speed.level for _, speed in speeds)
+    count = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    sure = f"{'' if fewest == most else 'at least '}{level * 100:.4g} % ({count} repetitions)"
     if level >= ratios.LEVEL:
-        return f"Intervals in parentheses hold the median with {sure} ({repetitions})."
-    return (f"Intervals in parentheses span all repetitions where those are fewer than 6, and hold the median with {sure} "
-            f"({repetitions}): 95 % takes 6.")
+        return f"Intervals in parentheses hold the median with a certainty of {sure}."
+    return (f"Intervals in parentheses span all repetitions where those are fewer than 6, and hold the median with a "
+            f"certainty of {sure}: 95 % takes 6.")
 
 
 def text(run: Run) -> str:

@@ -2,12 +2,22 @@ import json
 import unittest
 
 from bench_report import terminal
-from bench_report.constructed_runs import document, harness_lines, path_lines, peer_lines
-from bench_report.measurements import parse
+from bench_report.constructed_runs import cut, document, harness_lines, path_lines, peer_lines
+from bench_report.measurements import Run, parse
+
+
+def run_of(told: dict) -> Run:
+    return parse(json.dumps(told), "x.json")
 
 
 def text(lines, **how) -> str:
-    return terminal.text(parse(json.dumps(document(lines, **how)), "x.json"))
+    return terminal.text(run_of(document(lines, **how)))
+
+
+def text_of_cut(lines, part: str, repetitions: int) -> str:
+    """Of a run in which all benches with that part in their name have no more than so many repetitions."""
+    return terminal.text(run_of(cut(document(lines), lambda name, repetition: part not in name
+                                    or repetition < repetitions)))
 
 
 class TerminalTest(unittest.TestCase):
@@ -32,13 +42,24 @@ class TerminalTest(unittest.TestCase):
         self.assertIn("with a certainty of 93.75 % (5 repetitions): 95 % takes 6", told)
         self.assertIn("certainty of 96.09 % (9 repetitions)", text(harness_lines()))
 
-    def test_an_interrupted_run_is_as_sure_as_its_fewest_repetitions(self):
-        told = document(path_lines(["nop"]))
-        told["benchmarks"] = [entry for entry in told["benchmarks"]
-                              if "/plain/" not in entry["name"] or entry["repetition_index"] < 3]
-        said = terminal.text(parse(json.dumps(told), "x.json"))
-        self.assertIn("at least 75 % (3 repetitions, which is the fewest; others have 9)", said)
-        self.assertRegex(said, r"(?m)Ring .*\), of 3 only$")
+    def test_rows_that_were_cut_short_are_marked_and_the_least_certainty_is_told(self):
+        said = text_of_cut(path_lines(["nop"]), "/plain/", 3)
+        self.assertIn("certainty of at least 75 % (3 to 9 repetitions): 95 % takes 6", said)
+        self.assertRegex(said, r"(?m)^  plain, 8 +liburing +\d+\.\d +\u00b1\d\.\d % +3 of 9 ")
+        self.assertRegex(said, r"(?m)^  coop, 8 +liburing +\d+\.\d +\u00b1\d\.\d % +0\.12 ")
+        self.assertNotIn("repetitions ", terminal.table(run_of(document(path_lines(["nop"])))))
+
+    def test_the_least_certainty_is_not_always_that_of_the_fewest_repetitions(self):
+        # Eight leave out none and reach 99 %, nine leave out one at each end.
+        self.assertIn("at least 96.09 % (8 to 9 repetitions).", text_of_cut(path_lines(["nop"]), "/plain/", 8))
+
+    def test_one_repetition_among_many_has_no_interval(self):
+        said = text_of_cut(path_lines(["nop"]), "/plain/", 1)
+        self.assertRegex(said, r"(?m)Ring .* 1 of 9 .* 1\.0\d$")
+        self.assertIn("certainty of 96.09 % (9 repetitions)", said)
+
+    def test_a_certainty_is_told_only_of_intervals_that_are_there(self):
+        self.assertNotIn("ntervals", text([("harness/fiu_point/disabled/fiu_fail/batch:32", 3.1, {})]))
 
     def test_counts_of_the_processor_are_told_where_there_are_any(self):
         counted = {"cycles_per_op": 120.0, "instructions_per_op": 345.6}

@@ -66,6 +66,9 @@ def _run(options: argparse.Namespace) -> int:
         raise NotCounted(f"not one of {len(counts.left_out)} paths can be taken here: "
                          f"{next(iter(counts.left_out.values()), 'assay-bench named none')}")
     judgement = judge(counts, pinned)
+    if not judgement.held and not options.record:
+        raise NotCounted("; ".join(["what was counted here has no bound: no path has both liburing and Ring",
+                                    *judgement.notes[:1]]))
     # What is recorded is no bound yet.
     for _ in range(0 if options.record else MORE_COUNTS):
         if not judgement.again:
@@ -78,8 +81,9 @@ def _run(options: argparse.Namespace) -> int:
     for why in sorted(set(counts.left_out.values())):
         print(f"left out: {sum(1 for other in counts.left_out.values() if other == why)} paths, {why}")
     if options.record:
-        pins.record(options.pins, pinned, counts)
+        lost = pins.record(options.pins, pinned, counts)
         judgement = judge(counts, pins.read(options.pins))
+        judgement.notes += [f"{name} has no pin any more: {why}" for name, why in lost.items()]
     for line in judgement.notes:
         print(f"note: {line}")
     for line in judgement.too_many:

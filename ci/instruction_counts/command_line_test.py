@@ -70,6 +70,24 @@ class CommandLineTest(unittest.TestCase):
             self.assertEqual((status, said.getvalue()), (1, "ci/instructions: not counted: not one of 2 paths can be taken "
                                                             "here: no io_uring\n"))
 
+    def test_counts_without_any_bound_are_no_success(self):
+        # Pins are another compiler's, and no row has liburing beside Ring.
+        counts = Counts({**_HERE, "compiler": "clang++ 14"}, {"harness/event_turn/Timer/Backend/events:1": 1000.0})
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            status, _ = self.run_with([counts])
+        self.assertEqual(status, 1)
+        self.assertEqual(said.getvalue(), "ci/instructions: not counted: what was counted here has no bound: no path has "
+                                          "both liburing and Ring; pins are of g++ 12 on x86_64, and this was made by "
+                                          "clang++ 14 on x86_64: they are not held against it\n")
+        status, _ = self.run_with([counts], "--record")
+        self.assertEqual(status, 0)
+
+    def test_recording_tells_which_pins_are_gone(self):
+        self.pins.write_text(json.dumps({"made_by": _HERE, "tolerance": 0.02, "tolerance_of": {},
+                                         "instructions": {"harness/reap/old/Ring/batch:8": 3.0}}))
+        self.assertIn("note: harness/reap/old/Ring/batch:8 has no pin any more: there is no such bench\n",
+                      self.run_with([_counted(90)], "--record")[1])
+
     def test_a_run_that_stopped_is_status_1(self):
         with contextlib.redirect_stderr(io.StringIO()) as said:
             status, _ = self.run_with([NotCounted("exit status 1: a NOP")])

@@ -10,4 +10,4 @@ class BadUsage(Exception):
 
 
 class NotCounted(Exception):
-    """assay-bench or valgrind did not come to an end. The message is one line."""
+    """assay-bench or valgrind did not come to an end, or nothing could be counted here. The message is one line."""

@@ -38,11 +38,13 @@ class Row:
 
 @dataclass
 class Judgement:
-    """`too_many` and `notes` are lines for people; `again` names what is counted again before it counts as too many."""
+    """`too_many` and `notes` are lines for people; `again` names what is counted again before it counts as too many.
+    `held` is the number of bounds that counts were held to: where there is none, nothing was found out."""
 
     too_many: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    held: int = 0
 
 
 def rows(counts: Counts) -> list[Row]:
@@ -66,6 +68,7 @@ def judge(counts: Counts, pins: Pins) -> Judgement:
 
 def _judge_rows(counts: Counts, judgement: Judgement) -> None:
     for row in rows(counts):
+        judgement.held += row.ratio is not None
         if row.ratio is not None and row.ratio > row.most:
             judgement.too_many.append(f"{row.name} {row.size}: Ring takes {row.by_path['Ring']:.1f} instructions, "
                                       f"{row.ratio:.3f} of liburing's {row.by_path['liburing']:.1f}; at most {row.most:.2f}")
@@ -73,6 +76,7 @@ def _judge_rows(counts: Counts, judgement: Judgement) -> None:
 
 
 def _judge_pins(counts: Counts, pins: Pins, judgement: Judgement) -> None:
+    judgement.held += len(pins.instructions)
     for name, pinned in pins.instructions.items():
         counted = counts.instructions.get(name)
         if counted is None:

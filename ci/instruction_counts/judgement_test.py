@@ -78,9 +78,17 @@ class PinsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pins.json"
             counts = Counts(_HERE, {"paths/nop/plain/Ring/batch:1": 100.0}, {"harness/reap/plain/Ring/batch:8": "no ring"})
-            pins.record(path, _pins(instructions={"harness/reap/plain/Ring/batch:8": 12.0, "gone": 1.0}), counts)
+            old = {"harness/reap/plain/Ring/batch:8": 12.0, "gone": 1.0}
+            lost = pins.record(path, _pins(instructions=old), counts)
             self.assertEqual(pins.read(path).instructions,
                              {"paths/nop/plain/Ring/batch:1": 100.0, "harness/reap/plain/Ring/batch:8": 12.0})
+            self.assertEqual(lost, {"gone": "there is no such bench"})
+            # Another compiler's pin cannot stand beside today's.
+            others = {"compiler": "g++ 14", "machine": "x86_64"}
+            foreign = pins.record(path, _pins(instructions=old, made_by=others), counts)
+            self.assertEqual(pins.read(path).instructions, {"paths/nop/plain/Ring/batch:1": 100.0})
+            self.assertEqual(set(foreign), set(old))
+            self.assertIn("pins are of g++ 14 on x86_64", foreign["gone"])
 
     def test_pins_of_another_compiler_or_machine_say_nothing(self):
         pinned = _pins(made_by={"compiler": "g++ 14.2.0", "machine": "aarch64"}, instructions={self._NAME: 1.0})

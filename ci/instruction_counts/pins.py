@@ -47,11 +47,22 @@ def read(path: Path) -> Pins:
         raise BadUsage(f"{path} cannot be read: {error}") from error
 
 
-def record(path: Path, pins: Pins, counts: Counts) -> None:
-    """Writes today's counts in the place of the old ones; tolerances stay, and so does what cannot be counted here."""
-    kept = {} if pins.foreign_to(counts) else {name: pin for name, pin in pins.instructions.items()
-                                               if name in counts.left_out}
-    today = {name: round(count, 2) for name, count in counts.instructions.items() if is_pinned(name)} | kept
+def record(path: Path, pins: Pins, counts: Counts) -> dict[str, str]:
+    """Writes today's counts in the place of the old ones; tolerances stay, and so does what cannot be counted here.
+    Returns the names of old pins that are gone, with the reason."""
+    today = {name: round(count, 2) for name, count in counts.instructions.items() if is_pinned(name)}
+    foreign = pins.foreign_to(counts)
+    lost = {}
+    for name, pin in pins.instructions.items():
+        if name in today:
+            continue
+        if name in counts.left_out and not foreign:
+            today[name] = pin
+        else:
+            lost[name] = foreign or ("it is not among what is pinned" if name in counts.instructions
+                                     else "there is no such bench")
     made_by = {key: counts.made_by[key] for key in ("compiler", "machine")}
-    content = {"made_by": made_by, "tolerance": pins.tolerance, "tolerance_of": pins.tolerance_of, "instructions": today}
+    content = {"made_by": made_by, "tolerance": pins.tolerance, "tolerance_of": pins.tolerance_of,
+               "instructions": today}
     path.write_text(json.dumps(content, indent=2) + "\n")
+    return lost
