@@ -1,7 +1,11 @@
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
+#include <cerrno>
 #include <utility>
+
+#include "assay/bench/setup.h"
 
 namespace assay::bench {
 
@@ -20,6 +24,12 @@ class Fd {
     if (fd_ >= 0) ::close(fd_);
   }
 
+  /// Another descriptor of the same file, for somebody who closes it.
+  static int duplicate(int fd) {
+    const int duplicate = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (duplicate < 0) give_up("fcntl(F_DUPFD_CLOEXEC)", errno);
+    return duplicate;
+  }
   int get() const noexcept { return fd_; }
   /// From now on somebody else closes it.
   int release() noexcept { return std::exchange(fd_, -1); }

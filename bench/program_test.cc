@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -147,6 +148,31 @@ TEST_F(BenchProgramOnLinux, CountsSystemCalls) {
     EXPECT_NEAR(run["calls_per_op"].get<double>(), 1.0 / 8, 0.01) << run["name"];
     EXPECT_NEAR(run["cqes_per_enter"].get<double>(), 8, 0.5) << run["name"];
   }
+}
+
+TEST_F(BenchProgram, CountsOnlyTheCallsOfWhatIsTimed) {
+  ASSERT_EQ(run("--filter peers/echo/tcp/epoll/connections:64 --repetitions 1 --min-time-ms 1 --json out.json").status,
+            0);
+  ASSERT_EQ(runs().size(), 1U);
+  const auto run = runs().front();
+  if (!run.contains("calls_per_op")) GTEST_SKIP() << notes();
+  // A receive and a send of the server's, which waits now and then, and nothing of its clients'.
+  EXPECT_NEAR(run["calls_per_op"].get<double>(), 2, 0.5);
+}
+
+TEST_F(BenchProgram, LeavesOutWhatThereAreTooFewDescriptorsForAndMeasuresTheRest) {
+  const Outcome outcome = run_prepared(
+      "--preset full --filter 'peers/events/self_ping/epoll/*' --repetitions 2 --min-time-ms 1 --json out.json", [] {
+        const rlimit few{.rlim_cur = 200, .rlim_max = 200};
+        return ::setrlimit(RLIMIT_NOFILE, &few) == 0;
+      });
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_THAT(notes(), HasSubstr("1 left out, the first peers/events/self_ping/epoll/fds:1024"));
+  std::multiset<std::string> names;
+  for (const auto& run : runs()) names.insert(run["name"]);
+  EXPECT_THAT(names,
+              testing::ElementsAre("peers/events/self_ping/epoll/fds:1", "peers/events/self_ping/epoll/fds:1",
+                                   "peers/events/self_ping/epoll/fds:64", "peers/events/self_ping/epoll/fds:64"));
 }
 
 TEST_F(BenchProgram, GoesOnWithoutIoUring) {

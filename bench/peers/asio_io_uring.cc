@@ -18,7 +18,7 @@ namespace {
 class AsioReads final : public ReadPath {
  public:
   AsioReads(unsigned depth, const BlockFile& file) : ReadPath(depth, file) {
-    for (unsigned i = 0; i < depth; ++i) files_.emplace_back(context_.raw(), ::dup(file.fd()));
+    for (unsigned i = 0; i < depth; ++i) files_.emplace_back(context_.raw(), Fd::duplicate(file.fd()));
   }
 
  private:

@@ -54,7 +54,7 @@ class AsioEvents final : public EventfdPath {
   AsioEvents(unsigned fds, Callback callback) : EventfdPath(fds, callback) {
     for (unsigned i = 0; i < fds; ++i) {
       // It closes what it is given.
-      descriptors_.emplace_back(context_.raw(), ::dup(fd(i)));
+      descriptors_.emplace_back(context_.raw(), Fd::duplicate(fd(i)));
       wait(i);
     }
   }
@@ -88,7 +88,7 @@ class AsioReadsAsItComes final : public DataPath<Files> {
   explicit AsioReadsAsItComes(unsigned fds) : DataPath<Files>(fds), memory_(fds) {
     for (unsigned i = 0; i < fds; ++i) {
       // It closes what it is given.
-      files_.push_back(open_as(static_cast<Files*>(nullptr), context_, ::dup(this->fd(i))));
+      files_.push_back(open_as(static_cast<Files*>(nullptr), context_, Fd::duplicate(this->fd(i))));
       read(i);
     }
   }

@@ -140,7 +140,7 @@ class LibuvStreamReads final : public DataPath<DataSockets> {
       uv_pipe_t& pipe = streams_[i];
       must_be_ok(uv_pipe_init(loop_.raw(), &pipe, 0), "uv_pipe_init");
       // It closes what it is given.
-      must_be_ok(uv_pipe_open(&pipe, ::dup(fd(i))), "uv_pipe_open");
+      must_be_ok(uv_pipe_open(&pipe, Fd::duplicate(fd(i))), "uv_pipe_open");
       pipe.data = this;
       must_be_ok(uv_read_start(reinterpret_cast<uv_stream_t*>(&pipe), allocate, received), "uv_read_start");
     }
