@@ -44,7 +44,12 @@ class AdviceTest(unittest.TestCase):
         self.assertRegex(told, r"Registering the ring's fd saves \d+ % at batch 1 and nothing in most rows "
                                r"\(\d+ faster of 27\)")
         self.assertRegex(told, r"Registering files saves \d+ % at batch 1 and \d+ % at batch 32\.")
-        self.assertIn("Registering buffers (read and write) saves nothing that could be seen at batch 1", told)
+        self.assertIn("Registering buffers (read and write) saves nothing that could be seen at any batch", told)
+
+    def test_what_saves_nothing_anywhere_is_told_once(self):
+        lines = [line for size in (1, 32) for setup in ("plain", "plain+file")
+                 for line in row(50, 50, 50, name=f"paths/read/{setup}/{{}}/batch:{size}")]
+        self.assertIn("Registering files (read) saves nothing that could be seen at any batch.", advice(lines))
 
     def test_batching(self):
         lines = [line for size, ns in ((1, 400), (8, 100), (32, 80), (128, 79.5))

@@ -101,27 +101,40 @@ def advise_modes(rows: list[Row], kernel: str) -> list[str]:
     return sentences
 
 
-def _saved(speeds: list[Ratio]) -> tuple[str, str]:
-    """What an option is worth at one size, over all rows that show it: a verb, and how much."""
+def _saved(speeds: list[Ratio]) -> tuple[str, str] | None:
+    """What an option is worth at one size, in most of the rows that show it: a verb, and how much."""
     for verb, share in (("saves", lambda each: 1 - 1 / each.median), ("costs", lambda each: 1 / each.median - 1)):
         found = [each for each in speeds if (each.is_faster if verb == "saves" else each.is_slower)]
         if len(found) * 2 > len(speeds):
             return verb, percent(statistics.median(share(each) for each in found))
-    faster, slower = sum(each.is_faster for each in speeds), sum(each.is_slower for each in speeds)
-    if faster or slower:
-        some = [f"{count} {words}" for count, words in ((faster, "faster"), (slower, "slower")) if count]
-        return "saves", f"nothing in most rows ({_join(some)} of {len(speeds)})"
-    return "saves", "nothing that could be seen"
+    return None
+
+
+def _nothing(speeds: list[Ratio]) -> str:
+    """The same where it is worth nothing in most rows."""
+    counts = ((sum(each.is_faster for each in speeds), "faster"), (sum(each.is_slower for each in speeds), "slower"))
+    some = [f"{count} {words}" for count, words in counts if count]
+    return f"nothing in most rows ({_join(some)} of {len(speeds)})" if some else "nothing that could be seen"
 
 
 def _option_clause(name: str, by_size: dict[int, list[Ratio]]) -> str:
     said: dict[tuple[str, str], list[str]] = {}
+    idle = []
     for size in sorted(by_size):
-        said.setdefault(_saved(by_size[size]), []).append(str(size))
+        saved = _saved(by_size[size])
+        if saved:
+            said.setdefault(saved, []).append(str(size))
+        else:
+            idle.append(size)
     clauses, last = [], ""
     for (verb, amount), sizes in said.items():
         clauses.append(f"{verb + ' ' if verb != last else ''}{amount} at batch {_join(sizes)}")
         last = verb
+    if idle:
+        # Told of all such sizes together: that nothing comes of it is no news at each of them.
+        where = f" at batch {_join([str(size) for size in idle])}" if clauses else " at any batch"
+        nothing = _nothing([speed for size in idle for speed in by_size[size]])
+        clauses.append(f"{'saves ' if last != 'saves' else ''}{nothing}{where}")
     return f"{name} {_join(clauses)}"
 
 
