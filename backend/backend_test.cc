@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -480,6 +482,26 @@ TEST(BackendDestruction, OfALoopThatNeverRan) {
     EXPECT_TRUE(timer.start_after(1s).error() == std::errc::operation_canceled);
     EXPECT_TRUE(event.add().error() == std::errc::operation_canceled);
   }
+}
+
+/// In every order of four, of which each number go before the backend does and the others after it.
+TEST(BackendDestruction, WhatIsAttachedMayGoInAnyOrder) {
+  std::array<unsigned, 4> order{0, 1, 2, 3};
+  do {
+    for (std::size_t before = 0; before <= order.size(); ++before) {
+      auto backend = make_backend();
+      std::array<std::optional<Timer>, 4> timers;
+      for (auto& timer : timers) {
+        timer.emplace(*backend, [] {});
+        ASSERT_TRUE(timer->start_after(1h));
+      }
+      for (std::size_t gone = 0; gone < before; ++gone) timers[order[gone]].reset();
+      backend.reset();
+      for (auto& timer : timers) {
+        EXPECT_TRUE(!timer || timer->start_after(1s).error() == std::errc::operation_canceled);
+      }
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
 }
 
 TEST(BackendDestruction, OperationsThatComeBackAreToldToo) {
