@@ -224,8 +224,7 @@ void sockets_without_zero_copy_send_all_the_same(BackendScenario& s) {
 
 void destruction_tells_each_once(BackendScenario& s) {
   const SocketPair pair = make_stream_pair();
-  const SocketPair tcp = make_tcp_pair();
-  fill(tcp.near.get());
+  const UnansweredSocket tcp = make_unanswered_socket();
   std::string buffer(4, '-');
   iovec vector = vector_of(buffer);
   msghdr message{};
@@ -233,7 +232,7 @@ void destruction_tells_each_once(BackendScenario& s) {
   message.msg_iovlen = 1;
   Owed &received = s.owe("the recvmsg"), &told = s.owe("the send_zc");
   reference_backend(s).recvmsg(pair.near.get(), message, 0, received.callback());
-  reference_backend(s).send_zc(tcp.near.get(), sent(buffer), MSG_NOSIGNAL, told.callback());
+  reference_backend(s).send_zc(tcp.socket.get(), sent(buffer), MSG_NOSIGNAL, told.callback());
   s.settle();
   s.destroy_backend();
   EXPECT_EQ(received.res, -ECANCELED);

@@ -82,6 +82,19 @@ SocketPair make_tcp_pair() {
   return {std::move(near), Fd(far)};
 }
 
+UnansweredSocket make_unanswered_socket() {
+  Listener listener{make_tcp_socket(), {}};
+  listener.address = bind_to_loopback(listener.socket.get());
+  require(::listen(listener.socket.get(), 0) == 0, "listen");
+  // One is let in all the same, and fills the queue.
+  Fd first = connect_to(listener);
+  Fd socket = make_tcp_socket(SOCK_NONBLOCK);
+  const auto* address = reinterpret_cast<const sockaddr*>(&listener.address);
+  require(::connect(socket.get(), address, sizeof listener.address) != 0 && errno == EINPROGRESS, "connect");
+  require(::fcntl(socket.get(), F_SETFL, 0) == 0, "fcntl");
+  return {std::move(listener), std::move(first), std::move(socket)};
+}
+
 BoundSocket make_udp_socket() {
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   require(fd >= 0, "socket");

@@ -41,6 +41,14 @@ struct BoundSocket {
   sockaddr_in address;
 };
 BoundSocket make_udp_socket();
+/// A TCP socket whose connection is not answered, since nobody accepts and the queue is full: nothing can be sent,
+/// however long one waits. A full send buffer would have room again whenever the other end acknowledges something.
+struct UnansweredSocket {
+  Listener listener;
+  Fd first;
+  Fd socket;
+};
+UnansweredSocket make_unanswered_socket();
 /// Fills the socket's send buffer until nothing more fits. Returns how much did.
 std::size_t fill(int socket);
 /// Receives `bytes` bytes, whatever comes in how many parts; a test's own end of a stream.
