@@ -16,7 +16,7 @@ namespace assay {
 ///     timer.start_after(5ms);
 ///
 /// Belongs to the loop's thread. May be started, stopped and destroyed at any point, by its own callback too. An armed
-/// timer keeps the loop alive. 128 bytes, of which the first cache line is all that moving it touches.
+/// timer keeps the loop alive. Two cache lines, of which the first is all that moving it touches.
 class alignas(64) Timer final : private internal::Attachment, private internal::TimerNode {
  public:
   Timer(Backend& backend, UniqueFunction<void()> callback)

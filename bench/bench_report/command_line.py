@@ -20,7 +20,7 @@ Measures submission paths (liburing, Ring, Backend), whole pieces of work beside
 itself costs; says what came of it in a table and in words."""
 _EPILOGUE = """\
 commands:
-  assay bench [quick|full] [OPTION ...]                  measures; quick in under a minute, full in about 20
+  assay bench [quick|full] [OPTION ...]                  measures; quick in under a minute, full in half an hour
   assay bench show FILE.json [--html FILE]               shows an earlier run
   assay bench compare OLD.json NEW.json [OPTION ...]     which benches became slower or faster?
 

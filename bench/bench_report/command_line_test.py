@@ -201,7 +201,7 @@ class CommandLineTest(unittest.TestCase):
         for arguments in ([], ["show"], ["compare"]):
             self.assertEqual(self.bench(*arguments, "--help").returncode, 0)
         told = " ".join(self.bench("--help").stdout.split())
-        for words in ("examples:", "(quick: 10, full: 40)", "quick in under a minute, full in about 20",
+        for words in ("examples:", "(quick: 10, full: 40)", "quick in under a minute, full in half an hour",
                       "1 nothing could be measured, or measuring was given up (what was measured until then is shown)"):
             self.assertIn(words, told)
         self.assertIn("(perhaps slower is not slower)", " ".join(self.bench("compare", "--help").stdout.split()))
